@@ -1,0 +1,198 @@
+package azurepgtest
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// A backend is the real server, which the front logs in to.
+type backend struct {
+	process *process        // nil if the server is not ours
+	config  *pgx.ConnConfig // superuser's login; copied, never changed
+}
+
+// startBackend uses the server of AZUREPG_TEST_POSTGRES, or starts one in dir.
+func startBackend(ctx context.Context, dir string) (*backend, error) {
+	if url := os.Getenv("AZUREPG_TEST_POSTGRES"); url != "" {
+		config, err := pgx.ParseConfig(url)
+		if err != nil {
+			// The error holds the URL, though without its password.
+			return nil, errors.New("azurepgtest: AZUREPG_TEST_POSTGRES is no URL of a PostgreSQL server")
+		}
+		return &backend{config: config}, nil
+	}
+	bin, err := findBinaries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return startBinaries(ctx, bin, dir)
+}
+
+// startBinaries starts the PostgreSQL whose executables are in bin.
+func startBinaries(ctx context.Context, bin, dir string) (*backend, error) {
+	process, err := startProcess(ctx, bin, dir)
+	if err != nil {
+		return nil, err
+	}
+	b := &backend{process: process}
+	if err := b.await(ctx); err != nil {
+		return nil, errors.Join(err, process.stop())
+	}
+	return b, nil
+}
+
+// startTimeout is the patience with a PostgreSQL that starts.
+const startTimeout = 30 * time.Second
+
+// await waits until the server answers.
+func (b *backend) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	// A constant, so only PGSERVICE and the like in the environment can make it fail.
+	config, err := pgx.ParseConfig("host=/ user=postgres dbname=postgres sslmode=disable")
+	if err != nil {
+		return fmt.Errorf("azurepgtest: PG* environment: %w", err)
+	}
+	config.Host, config.Port = b.process.socketDir, socketPort
+	config.Password, config.Fallbacks, config.TLSConfig, config.ValidateConnect = "", nil, nil, nil
+	config.RuntimeParams = map[string]string{}
+	b.config = config
+	retry := time.NewTicker(5 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		conn, err := b.superuserConn(ctx, "postgres")
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case <-retry.C:
+		case <-b.process.exited:
+			return b.process.failure("PostgreSQL did not start")
+		case <-ctx.Done():
+			return b.process.failure("PostgreSQL does not answer: " + err.Error())
+		}
+	}
+}
+
+func (b *backend) superuser() string { return b.config.User }
+
+func (b *backend) superuserConn(ctx context.Context, database string) (*pgx.Conn, error) {
+	config := b.config.Copy()
+	config.Database = database
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// createRole makes a role that may log in, unless there is one.
+func (b *backend) createRole(ctx context.Context, name string) error {
+	conn, err := b.superuserConn(ctx, "postgres")
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	// Ends with the connection. Without it, test processes that share a server meet
+	// "tuple concurrently updated".
+	if _, err := conn.Exec(ctx, "select pg_advisory_lock(hashtext('azurepgtest'))"); err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "create role "+quote(name)+" login")
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "42710" { // exists
+		err = nil
+	}
+	if err == nil && b.process == nil {
+		// Hexadecimal digits need no quoting.
+		_, err = conn.Exec(ctx, "alter role "+quote(name)+" login password '"+b.password(name)+"'")
+	}
+	return err
+}
+
+// password returns the password of a role in a server that is not ours: always the
+// same, so that test processes which share server and role do not lock each other out.
+func (b *backend) password(role string) string {
+	mac := hmac.New(sha256.New, []byte("azurepgtest:"+b.config.User+":"+b.config.Password))
+	io.WriteString(mac, role)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// open logs in as role with the run-time parameters of the client's startup packet.
+func (b *backend) open(ctx context.Context, role, database string, parameters map[string]string) (*pgconn.HijackedConn, error) {
+	config := b.config.Config.Copy()
+	config.User, config.Database = role, database
+	config.Password = ""
+	if b.process == nil {
+		config.Password = b.password(role)
+	}
+	config.RuntimeParams = maps.Clone(parameters)
+	maps.DeleteFunc(config.RuntimeParams, func(key, _ string) bool {
+		return key == "user" || key == "database" || strings.HasPrefix(key, "_pq_.")
+	})
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	return conn.Hijack()
+}
+
+// cancel passes a cancel request on; to any address of the server, without TLS, which
+// PostgreSQL does not ask for here. Like PostgreSQL it reports nothing.
+func (b *backend) cancel(ctx context.Context, packet []byte) {
+	network, address := pgconn.NetworkAddress(b.config.Host, b.config.Port)
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	length := len(packet) + 4
+	conn.Write(append([]byte{byte(length >> 24), byte(length >> 16), byte(length >> 8), byte(length)}, packet...))
+	io.Copy(io.Discard, conn) // until the server has done it
+}
+
+// welcome returns what the server said after the login, for the client.
+func welcome(startup *pgproto3.StartupMessage, session *pgconn.HijackedConn) []pgproto3.BackendMessage {
+	var messages []pgproto3.BackendMessage
+	if options := unknownOptions(startup); startup.ProtocolVersion > pgproto3.ProtocolVersion30 || options != nil {
+		messages = append(messages, &pgproto3.NegotiateProtocolVersion{
+			NewestMinorProtocol: pgproto3.ProtocolVersion30, // that of the session; PostgreSQL sends it whole
+			UnrecognizedOptions: options,
+		})
+	}
+	messages = append(messages, &pgproto3.AuthenticationOk{})
+	for _, name := range slices.Sorted(maps.Keys(session.ParameterStatuses)) {
+		messages = append(messages, &pgproto3.ParameterStatus{Name: name, Value: session.ParameterStatuses[name]})
+	}
+	return append(messages,
+		&pgproto3.BackendKeyData{ProcessID: session.PID, SecretKey: session.SecretKey},
+		&pgproto3.ReadyForQuery{TxStatus: session.TxStatus})
+}
+
+// unknownOptions returns the protocol options that the client asked for; none is known.
+func unknownOptions(startup *pgproto3.StartupMessage) []string {
+	var options []string
+	for name := range startup.Parameters {
+		if strings.HasPrefix(name, "_pq_.") {
+			options = append(options, name)
+		}
+	}
+	return options
+}
+
+// closeOnDone closes conn when ctx ends. The caller calls the function it returns.
+func closeOnDone(ctx context.Context, conn net.Conn) func() bool {
+	return context.AfterFunc(ctx, func() { conn.Close() })
+}

@@ -1,0 +1,111 @@
+package azurepgtest_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/azurepg/azurepg/azurepgtest"
+)
+
+// requestToken posts a token request and returns the whole answer.
+func requestToken(ctx context.Context, s *azurepgtest.Server, p *azurepgtest.Principal) (status int, header http.Header, body string, err error) {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {p.ClientID}, "client_secret": {p.Secret}, "scope": {databaseScope}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Entra.URL+"/"+p.TenantID+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return 0, nil, "", err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := s.Entra.Client().Do(request)
+	if err != nil {
+		return 0, nil, "", err
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(response.Body)
+	return response.StatusCode, response.Header, string(b), err
+}
+
+func TestFaultsComeInOrderAndEnd(t *testing.T) {
+	t.Parallel()
+	s := withoutPostgres(t)
+	app := s.AddServicePrincipal("app")
+	s.Entra.Fault(azurepgtest.Status(503, 1500*time.Millisecond), 1)
+	s.Entra.Fault(azurepgtest.AADSTS(700016), 1)
+	s.Entra.Fault(azurepgtest.Garbage(), 1)
+	s.Entra.Fault(azurepgtest.TruncatedJSON(), 1)
+	s.Entra.Fault(azurepgtest.Reset(), 1)
+	s.Entra.Fault(azurepgtest.Delay(time.Millisecond), 1)
+
+	status, header, _, _ := requestToken(t.Context(), s, app)
+	if status != 503 || header.Get("Retry-After") != "2" {
+		t.Errorf("Status: got %d, Retry-After %q; want 503, 2", status, header.Get("Retry-After"))
+	}
+	if status, _, body, _ := requestToken(t.Context(), s, app); status != 400 || !strings.Contains(body, "AADSTS700016") {
+		t.Errorf("AADSTS: got %d %s", status, body)
+	}
+	if status, _, body, _ := requestToken(t.Context(), s, app); status != 200 || !strings.HasPrefix(body, "<!DOCTYPE") {
+		t.Errorf("Garbage: got %d %s", status, body)
+	}
+	if status, _, body, _ := requestToken(t.Context(), s, app); status != 200 || !strings.Contains(body, `"access_token":"ey`) || strings.HasSuffix(body, "}\n") {
+		t.Errorf("TruncatedJSON: got %d %s", status, body)
+	}
+	if _, _, _, err := requestToken(t.Context(), s, app); err == nil {
+		t.Error("Reset: got an answer")
+	}
+	if status, _, _, _ := requestToken(t.Context(), s, app); status != 200 {
+		t.Errorf("Delay: got %d; want 200", status)
+	}
+	if status, _, _, _ := requestToken(t.Context(), s, app); status != 200 {
+		t.Errorf("no fault left: got %d; want 200", status)
+	}
+	if got := s.Entra.TokenRequests(); got != 7 {
+		t.Errorf("TokenRequests() = %d; want 7", got)
+	}
+	if got := s.Entra.Requests()[0]; got.Grant != "client_credentials" || got.ClientID != app.ClientID || got.Status != 503 {
+		t.Errorf("the log says %+v", got)
+	}
+}
+
+func TestHangLastsUntilClientOrTestHasEnough(t *testing.T) {
+	t.Parallel()
+	s := withoutPostgres(t)
+	app := s.AddServicePrincipal("app")
+	s.Entra.Fault(azurepgtest.Hang(), 0)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, _, _, err := requestToken(ctx, s, app); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v; want the client's timeout", err)
+	}
+	answered := make(chan int)
+	go func() {
+		status, _, _, _ := requestToken(context.WithoutCancel(ctx), s, app)
+		answered <- status
+	}()
+	for s.Entra.TokenRequests() < 2 { // counted on arrival
+		select {
+		case status := <-answered:
+			t.Fatalf("got %d at once; want it to hang", status)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	s.Entra.ClearFaults()
+	if status := <-answered; status != 200 {
+		t.Errorf("after ClearFaults: got %d; want 200", status)
+	}
+}
+
+func TestNothingLeadsToTheRealAzure(t *testing.T) {
+	t.Parallel()
+	s := withoutPostgres(t)
+	for _, u := range []string{"https://management.azure.com/", "http://login.microsoftonline.com/", "https://example.com/"} {
+		if response, err := s.Entra.Client().Get(u); err == nil {
+			response.Body.Close()
+			t.Errorf("%s: got %s; want an error", u, response.Status)
+		}
+	}
+}

