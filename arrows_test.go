@@ -1,0 +1,79 @@
+package azurepg
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The rules of arrows: which room may import what. A newcomer can rely on them
+// to know where a thing can be.
+func TestArrows(t *testing.T) {
+	const module = "github.com/azurepg/azurepg"
+	only := map[string][]string{ // imported package → the files that may
+		"github.com/Azure/azure-sdk-for-go/sdk/azidentity": {"credential.go"},
+		"github.com/jackc/pgx/":                            {"pgx.go", "config.go"}, // config.go for the type of ConfigurePgx
+		"github.com/lib/pq":                                {},
+		module + "/azurepgtest":                            {},
+		module + "/internal/testroute":                     {"credential.go"},
+	}
+	noDatabase := []string{"refresh.go", "tokensource.go", "sharing.go", "claims.go", "redact.go", "credential.go"}
+	for _, file := range goFiles(t, ".") {
+		for _, path := range importsOf(t, file) {
+			for prefix, files := range only {
+				if strings.HasPrefix(path, prefix) && !slices.Contains(files, file) {
+					t.Errorf("%s imports %s; only %v may", file, path, files)
+				}
+			}
+			pure := slices.Contains(noDatabase, file) || strings.HasPrefix(file, "dsn")
+			if pure && strings.HasPrefix(path, "database/sql") {
+				t.Errorf("%s imports %s; it must know nothing of databases", file, path)
+			}
+			if strings.HasPrefix(file, "dsn") && slices.Contains([]string{"net/http", "time/tzdata", "os/exec"}, path) {
+				t.Errorf("%s imports %s; reading a DSN asks nobody", file, path)
+			}
+		}
+	}
+	for _, file := range goFiles(t, "azurepgtest") {
+		for _, path := range importsOf(t, file) {
+			if path == module || strings.HasPrefix(path, "github.com/Azure/") {
+				t.Errorf("%s imports %s; the test kit stands beside what it tests", file, path)
+			}
+		}
+	}
+}
+
+func goFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no Go files in %s: %v", dir, err)
+	}
+	return slices.DeleteFunc(all, func(f string) bool { return strings.HasSuffix(f, "_test.go") })
+}
+
+func importsOf(t *testing.T, file string) []string {
+	t.Helper()
+	src, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := parser.ParseFile(token.NewFileSet(), file, src, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, i := range f.Imports {
+		path, err := strconv.Unquote(i.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}

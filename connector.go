@@ -1,0 +1,258 @@
+package azurepg
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+)
+
+// Base makes the function that opens connections with one PostgreSQL driver,
+// the base, for a Config that NewConnector has checked and completed. It is
+// called once by NewConnector, dials nothing, and returns a *DSNError for a
+// setting that the base cannot honour.
+type Base func(*Config) (OpenFunc, error)
+
+// OpenFunc opens one physical connection and returns the base driver's own
+// driver.Conn, or an error. It is called concurrently.
+//
+// A refusal by the server is an error that is or wraps one with a method
+// SQLState() string, which returns a code of class 28. It is taken as a refusal
+// of the token, unless the chain also holds an error whose method
+// PasswordSent() bool returns false: then the server never asked for it.
+type OpenFunc func(ctx context.Context, login Login) (driver.Conn, error)
+
+// Login is what an OpenFunc needs to log in once.
+type Login struct {
+	// User is the PostgreSQL role, never empty.
+	User string
+	// Password is the token.
+	Password Secret
+	// Dial opens a TLS connection to one of the Config's hosts, verified as the
+	// Config demands; address is "host:port" as in Config.Hosts, and any other
+	// address is refused. It works after the login too, for cancel requests.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Connector opens connections to one database as one identity. It is a
+// driver.Connector, for sql.OpenDB. There is nothing to close, and it is safe for
+// concurrent use.
+type Connector struct {
+	cfg    *Config // immutable private copy
+	driver driver.Driver
+	tokens *TokenCache
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
+	open   OpenFunc
+	pgx    *pgxBase // nil: another base
+
+	opened, failed, refused, retried atomic.Uint64
+
+	// hopeless: a second token was refused like the first, or there was no
+	// second one. Until a login succeeds, refusals here force no more fetches: the
+	// role is wrong, not the token.
+	hopeless atomic.Bool
+	// lastRefused is the token that BeforeConnect last saw refused.
+	lastRefused atomic.Pointer[string]
+}
+
+var _ driver.Connector = (*Connector)(nil)
+
+// Stats counts what a Connector did since it was made.
+type Stats struct {
+	// Opened counts the physical connections that logged in.
+	Opened uint64
+	// Failed counts the calls of Connect that returned an error.
+	Failed uint64
+	// Refused counts the logins that the server refused.
+	Refused uint64
+	// Retried counts the logins tried again with a new token.
+	Retried uint64
+	// Tokens are the counters of the token cache, which other Connectors of
+	// the same identity share.
+	Tokens TokenStats
+}
+
+// NewConnector returns a Connector for cfg, which it copies. It reads certificate
+// files and environment, but dials nothing and fetches no token. Its errors
+// are *DSNError.
+func NewConnector(cfg *Config) (*Connector, error) {
+	if cfg == nil {
+		return nil, &DSNError{Key: "DSN", Err: errors.New("there is no Config")}
+	}
+	checked, err := cfg.checked()
+	if err != nil {
+		return nil, err
+	}
+	floor, err := newFloor(checked)
+	if err != nil {
+		return nil, err
+	}
+	c := &Connector{cfg: checked, driver: Driver{}, dial: floor.dial}
+	if err := c.setBase(floor); err != nil {
+		return nil, err
+	}
+	if c.tokens, err = tokenCache(checked); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Connector) setBase(f *floor) (err error) {
+	if c.cfg.Base != nil {
+		if c.cfg.ConfigurePgx != nil {
+			return &DSNError{Key: "ConfigurePgx", Err: errors.New("it needs the pgx base, which Config.Base has replaced")}
+		}
+		c.open, err = c.cfg.Base(c.cfg)
+		return err
+	}
+	if c.pgx, err = newPgxBase(c.cfg, f); err != nil {
+		return err
+	}
+	c.open = c.pgx.open
+	return nil
+}
+
+// Format prints the hosts' number and the credential's name, for every verb.
+func (c *Connector) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "azurepg.Connector(%d hosts, %v)", len(c.cfg.Hosts), c.tokens)
+}
+
+// Driver returns the Driver that c was opened by.
+func (c *Connector) Driver() driver.Driver { return c.driver }
+
+// Stats returns the counters.
+func (c *Connector) Stats() Stats {
+	return Stats{
+		Opened: c.opened.Load(), Failed: c.failed.Load(), Refused: c.refused.Load(), Retried: c.retried.Load(),
+		Tokens: c.tokens.Stats(),
+	}
+}
+
+// Connect opens one physical connection and returns the base driver's own
+// driver.Conn. If the server refuses the token, it is replaced and the login
+// tried once more. The error is a *TokenError if there is no token, an
+// *AuthError if the server refused, a *DSNError with Key "user" if the role's
+// name is unknown, else the base driver's. It is never driver.ErrBadConn.
+func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		c.failed.Add(1)
+		return nil, err
+	}
+	c.succeeded()
+	return conn, nil
+}
+
+func (c *Connector) connect(ctx context.Context) (driver.Conn, error) {
+	login, err := c.login(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := c.open(ctx, login)
+	if err == nil {
+		return conn, nil
+	}
+	server, sent := refusal(err)
+	if server == nil {
+		return nil, notBadConn(err)
+	}
+	refused := c.refusedError(login, server, err, sent)
+	if !sent {
+		return nil, refused
+	}
+	next, err := c.tokens.replace(ctx, string(login.Password), !c.hopeless.Load())
+	if err != nil {
+		if isSameToken(err) {
+			c.hopeless.Store(true)
+		}
+		refused.token = err
+		return nil, refused
+	}
+	return c.retry(ctx, next.Token)
+}
+
+// retry logs in with the token that replaced a refused one.
+func (c *Connector) retry(ctx context.Context, token string) (driver.Conn, error) {
+	login, err := c.loginWith(token)
+	if err != nil {
+		return nil, err
+	}
+	c.retried.Add(1)
+	conn, err := c.open(ctx, login)
+	if err == nil {
+		return conn, nil
+	}
+	server, sent := refusal(err)
+	if server == nil {
+		return nil, notBadConn(err)
+	}
+	c.hopeless.Store(sent)
+	refused := c.refusedError(login, server, err, sent)
+	refused.Retried = true
+	return nil, refused
+}
+
+// login gets a token and derives the user.
+func (c *Connector) login(ctx context.Context) (Login, error) {
+	token, err := c.tokens.Token(ctx)
+	if err != nil {
+		return Login{}, err
+	}
+	return c.loginWith(token.Token)
+}
+
+func (c *Connector) loginWith(token string) (Login, error) {
+	user := c.cfg.User
+	if user == "" {
+		claims, _ := readClaims(token)
+		if user = claims.userName(); user == "" {
+			return Login{}, noUserError(claims)
+		}
+	}
+	return Login{User: user, Password: Secret(token), Dial: c.dial}, nil
+}
+
+func (c *Connector) refusedError(login Login, server sqlStateError, err error, sent bool) *AuthError {
+	c.refused.Add(1)
+	e := newAuthError(login.User, server, err, string(login.Password), sent)
+	if l := c.cfg.Logger; l != nil {
+		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: login refused",
+			slog.String("user", login.User), slog.String("sqlstate", e.SQLState), slog.Bool("password_sent", sent))
+	}
+	return e
+}
+
+// refusedOnce is for a login that c cannot repeat itself: the next one shall
+// have a new token, unless that was tried before.
+func (c *Connector) refusedOnce(token string) {
+	c.refused.Add(1)
+	before := c.lastRefused.Swap(&token)
+	if before != nil && *before != token {
+		c.hopeless.Store(true)
+	}
+	if !c.hopeless.Load() {
+		c.tokens.Invalidate(token)
+	}
+}
+
+func (c *Connector) succeeded() {
+	c.opened.Add(1)
+	if c.hopeless.Load() {
+		c.hopeless.Store(false)
+	}
+	if c.lastRefused.Load() != nil {
+		c.lastRefused.Store(nil)
+	}
+}
+
+// notBadConn hides driver.ErrBadConn, at which database/sql would connect twice
+// more, each time with the token.
+func notBadConn(err error) error {
+	if errors.Is(err, driver.ErrBadConn) {
+		return errors.New("azurepg: the base driver could not connect: " + quoteForeign(err.Error()))
+	}
+	return err
+}

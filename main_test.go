@@ -1,0 +1,113 @@
+package azurepg_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/azurepg/azurepg"
+	"github.com/azurepg/azurepg/azurepgtest"
+)
+
+// azure is the server that most tests of this package share; the first to ask
+// for it starts it. Tests that make it misbehave start their own.
+var (
+	azure = sync.OnceValues(func() (*azurepgtest.Server, error) {
+		s, err := azurepgtest.New(nil)
+		started = s
+		return s, err
+	})
+	started *azurepgtest.Server
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if started != nil {
+		if err := started.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func sharedAzure(tb testing.TB) *azurepgtest.Server {
+	tb.Helper()
+	s, err := azure()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// dsn is a URL for s that logs in as user with these azure_* and other keys.
+func dsn(s *azurepgtest.Server, user string, keys ...string) string {
+	q := url.Values{"sslrootcert": {s.Postgres.CAFile}}
+	for i := 0; i < len(keys); i += 2 {
+		q.Set(keys[i], keys[i+1])
+	}
+	u := url.URL{Scheme: "postgres", Host: s.Postgres.Addr(), Path: "/postgres", RawQuery: q.Encode()}
+	if user != "" {
+		u.User = url.User(user)
+	}
+	return u.String()
+}
+
+// bySecret is a DSN for p's client secret.
+func bySecret(s *azurepgtest.Server, p *azurepgtest.Principal, keys ...string) string {
+	return dsn(s, p.Name, append([]string{"azure_credential", "client_secret", "azure_tenant_id", p.TenantID,
+		"azure_client_id", p.ClientID, "azure_client_secret", p.Secret}, keys...)...)
+}
+
+func open(tb testing.TB, dsn string) *sql.DB {
+	tb.Helper()
+	db, err := sql.Open(azurepg.DriverName, dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return db
+}
+
+// connector is a Connector for dsn, changed by change if that is not nil.
+func connector(tb testing.TB, dsn string, change func(*azurepg.Config)) *azurepg.Connector {
+	tb.Helper()
+	cfg, err := azurepg.ParseDSN(dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if change != nil {
+		change(cfg)
+	}
+	c, err := azurepg.NewConnector(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+func openConnector(tb testing.TB, c *azurepg.Connector) *sql.DB {
+	tb.Helper()
+	db := sql.OpenDB(c)
+	tb.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func wantUser(tb testing.TB, db *sql.DB, want string) {
+	tb.Helper()
+	var got string
+	if err := db.QueryRowContext(context.Background(), "select current_user").Scan(&got); err != nil {
+		tb.Fatal(err)
+	}
+	if got != want {
+		tb.Errorf("logged in as %q; want %q", got, want)
+	}
+}
