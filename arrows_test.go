@@ -17,7 +17,7 @@ func TestArrows(t *testing.T) {
 	const module = "github.com/azurepg/azurepg"
 	only := map[string][]string{ // imported package → the files that may
 		"github.com/Azure/azure-sdk-for-go/sdk/azidentity": {"credential.go"},
-		"github.com/jackc/pgx/":                            {"pgx.go", "config.go"}, // config.go for the type of ConfigurePgx
+		"github.com/jackc/pgx/":                            {"pgx.go", "pgx_attempt.go", "pgx_pool.go", "config.go"}, // config.go for the type of ConfigurePgx
 		"github.com/lib/pq":                                {},
 		module + "/azurepgtest":                            {},
 		module + "/internal/testroute":                     {"credential.go"},

@@ -8,7 +8,6 @@ import (
 	"log"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,23 +15,6 @@ import (
 
 	"github.com/azurepg/azurepg"
 )
-
-// A program that runs on Azure needs one line: the identity comes from the
-// environment, the token from Entra.
-func Example() {
-	db, err := sql.Open("azurepg", "postgres://app@mydb.postgres.database.azure.com/shop")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer db.Close()
-	db.SetConnMaxLifetime(30 * time.Minute)
-
-	var version string
-	if err := db.QueryRow("select version()").Scan(&version); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(version)
-}
 
 // What a DSN cannot say is set in a Config.
 func ExampleNewConnector() {

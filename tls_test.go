@@ -1,13 +1,19 @@
 package azurepg
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestFloorIsCheckedBeforeAnythingIsDialled(t *testing.T) {
@@ -99,10 +105,17 @@ func TestCertificateFilesThatCannotServe(t *testing.T) {
 	if err := os.WriteFile(garbage, []byte("SECRET no certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	certA, keyA := writePair(t, dir, "a")
+	certB, keyB := writePair(t, dir, "b")
+	if _, err := keyPair(certA, keyA); err != nil {
+		t.Fatalf("a good pair: %v", err)
+	}
 	for _, row := range []struct {
 		name, key, says string
 		cfg             Config
 	}{
+		{"key of another certificate", "sslcert", "its own", Config{SSLCert: certA, SSLKey: keyB}},
+		{"certificate of another key", "sslcert", "its own", Config{SSLCert: certB, SSLKey: keyA}},
 		{"no root file", "sslrootcert", "does not exist", Config{SSLRootCert: filepath.Join(dir, "SECRET")}},
 		{"root file without a certificate", "sslrootcert", "no certificate", Config{SSLRootCert: garbage}},
 		{"no certificate file", "sslcert", "does not exist", Config{SSLCert: filepath.Join(dir, "SECRET"), SSLKey: garbage}},
@@ -126,4 +139,29 @@ func TestSSLRequestOfADirectServerIsRefusedInOneLine(t *testing.T) {
 	if !strings.Contains(err.Error(), "PostgreSQL 17") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v; want a hint at PostgreSQL 17", err)
 	}
+}
+
+// writePair writes a self-signed certificate and its key, and returns the files.
+func writePair(t *testing.T, dir, name string) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
+	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: keyDER}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
 }

@@ -1,0 +1,79 @@
+package azurepg
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// BeforeConnect is pgx's hook of that name, for a pgxpool.Config of one's own:
+//
+//	config.BeforeConnect = connector.BeforeConnect
+//
+// It gets a token and takes over cc's user, password, hosts, ports, TLS and
+// required authentication; the password is set only once TLS stands and is
+// gone when the login is over. The other settings and hooks of cc stay.
+//
+// Unlike Connect it cannot log in a second time: if the server refuses the
+// token, this connect fails and the next one has a new token.
+func (c *Connector) BeforeConnect(ctx context.Context, cc *pgx.ConnConfig) error {
+	if c.pgx == nil {
+		return errNotPgx
+	}
+	login, err := c.login(ctx)
+	if err != nil {
+		return err
+	}
+	token := string(login.Password)
+	a := &attempt{base: c.pgx, user: login.User, token: login.Password, watch: true,
+		onRefused: func() { c.refusedOnce(token) }, onSuccess: c.succeeded}
+	a.arm(cc)
+	return nil
+}
+
+var errNotPgx = &DSNError{Key: "Base", Err: errors.New("pgxpool needs the pgx base, which Config.Base has replaced")}
+
+// PoolConfig returns a configuration for pgxpool.NewWithConfig that logs in as
+// c does, with the pool_* keys of the DSN. It holds no secret, also later.
+func (c *Connector) PoolConfig() (*pgxpool.Config, error) {
+	if c.pgx == nil {
+		return nil, errNotPgx
+	}
+	var config *pgxpool.Config
+	err := withoutService(func(service string) (err error) {
+		dsn := constant + service
+		for _, key := range slices.Sorted(maps.Keys(c.cfg.PoolParams)) {
+			dsn += " " + key + "=" + c.cfg.PoolParams[key] // numbers and durations: checked
+		}
+		config, err = pgxpool.ParseConfig(dsn)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	config.ConnConfig = c.pgx.template.Copy()
+	config.BeforeConnect = c.BeforeConnect
+	return config, nil
+}
+
+// NewPool is pgxpool.New with azurepg's DSN and logins. The DSN may hold pool_*
+// keys. Nothing is dialled unless the pool wants idle connections.
+func NewPool(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
+	cfg, err := ParseDSN(dsn)
+	if err != nil {
+		return nil, err
+	}
+	c, err := NewConnector(cfg)
+	if err != nil {
+		return nil, err
+	}
+	config, err := c.PoolConfig()
+	if err != nil {
+		return nil, err
+	}
+	return pgxpool.NewWithConfig(ctx, config)
+}
