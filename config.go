@@ -99,8 +99,10 @@ type Config struct {
 	// Credential gets the tokens. Nil: built from the fields above. A token cache
 	// of its own is kept for every Connector made with it.
 	Credential azcore.TokenCredential
-	// Tokens is the token cache to use. Nil: one for each identity, shared by the
-	// whole process. At most one of Credential and Tokens may be set.
+	// Tokens is the token cache to use, with the scope and times that it has:
+	// Scope, RefreshAhead and TokenTimeout do not change it. Nil: one for each
+	// identity, shared by the whole process. At most one of Credential and Tokens
+	// may be set.
 	Tokens *TokenCache
 	// TLSConfig takes the place of SSLRootCert, SSLCert and SSLKey. Nil: from
 	// those. It is cloned for each host; the floor (TLS 1.2, verified) holds for
@@ -112,7 +114,9 @@ type Config struct {
 	// pgx, to add tracers and hooks. User, password, hosts and TLS are azurepg's:
 	// changes to them are undone. It is an error with another base.
 	ConfigurePgx func(*pgx.ConnConfig) error
-	// Logger receives a line for each token fetch, refusal and retry. Nil: silent.
+	// Logger receives a line for each token fetch, refused login and retry. A
+	// token cache that several Connectors share logs its fetches to the first
+	// Logger among theirs. Nil: silent.
 	Logger *slog.Logger
 }
 

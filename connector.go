@@ -142,7 +142,6 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 		c.failed.Add(1)
 		return nil, err
 	}
-	c.succeeded()
 	return conn, nil
 }
 
@@ -151,16 +150,11 @@ func (c *Connector) connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := c.open(ctx, login)
-	if err == nil {
-		return conn, nil
+	conn, refused, err := c.try(ctx, login)
+	if refused == nil {
+		return conn, err
 	}
-	server, sent := refusal(err)
-	if server == nil {
-		return nil, notBadConn(err)
-	}
-	refused := c.refusedError(login, server, err, sent)
-	if !sent {
+	if !refused.sent {
 		return nil, refused
 	}
 	next, err := c.tokens.replace(ctx, string(login.Password), !c.hopeless.Load())
@@ -180,19 +174,28 @@ func (c *Connector) retry(ctx context.Context, token string) (driver.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	c.retried.Add(1)
+	c.logRetry()
+	conn, refused, err := c.try(ctx, login)
+	if refused == nil {
+		return conn, err
+	}
+	c.hopeless.Store(refused.sent)
+	refused.Retried = true
+	return nil, refused
+}
+
+// try logs in once. A refusal is returned by itself, for the caller to complete.
+func (c *Connector) try(ctx context.Context, login Login) (driver.Conn, *AuthError, error) {
 	conn, err := c.open(ctx, login)
 	if err == nil {
-		return conn, nil
+		c.succeeded(string(login.Password))
+		return conn, nil, nil
 	}
 	server, sent := refusal(err)
 	if server == nil {
-		return nil, notBadConn(err)
+		return nil, nil, notBadConn(err)
 	}
-	c.hopeless.Store(sent)
-	refused := c.refusedError(login, server, err, sent)
-	refused.Retried = true
-	return nil, refused
+	return nil, c.refusedError(login, server, err, sent), nil
 }
 
 // login gets a token and derives the user.
@@ -216,30 +219,34 @@ func (c *Connector) loginWith(token string) (Login, error) {
 }
 
 func (c *Connector) refusedError(login Login, server sqlStateError, err error, sent bool) *AuthError {
+	c.logRefusal(login.User, server, sent)
+	if errors.Is(err, driver.ErrBadConn) {
+		err = server // database/sql would connect anew; see notBadConn
+	}
+	return newAuthError(login.User, server, err, string(login.Password), sent)
+}
+
+// logRefusal books a refused login. The server's words and its code are foreign.
+func (c *Connector) logRefusal(user string, server sqlStateError, sent bool) {
 	c.refused.Add(1)
-	e := newAuthError(login.User, server, err, string(login.Password), sent)
 	if l := c.cfg.Logger; l != nil {
-		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: login refused",
-			slog.String("user", login.User), slog.String("sqlstate", e.SQLState), slog.Bool("password_sent", sent))
-	}
-	return e
-}
-
-// refusedOnce is for a login that c cannot repeat itself: the next one shall
-// have a new token, unless that was tried before.
-func (c *Connector) refusedOnce(token string) {
-	c.refused.Add(1)
-	before := c.lastRefused.Swap(&token)
-	if before != nil && *before != token {
-		c.hopeless.Store(true)
-	}
-	if !c.hopeless.Load() {
-		c.tokens.Invalidate(token)
+		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: login refused", slog.String("user", quoteForeign(user)),
+			slog.String("server", quoteForeign(server.Error())), slog.Bool("token_sent", sent))
 	}
 }
 
-func (c *Connector) succeeded() {
+// logRetry books a second login with a new token.
+func (c *Connector) logRetry() {
+	c.retried.Add(1)
+	if l := c.cfg.Logger; l != nil {
+		l.LogAttrs(context.Background(), slog.LevelInfo, "azurepg: logging in again with a new token")
+	}
+}
+
+// succeeded books a login with token.
+func (c *Connector) succeeded(token string) {
 	c.opened.Add(1)
+	c.tokens.accepted(token)
 	if c.hopeless.Load() {
 		c.hopeless.Store(false)
 	}

@@ -212,11 +212,11 @@ func TestPlatformThatKeepsTheTokenIsAskedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Entra.RevokeTokens()
-	for range 20 {
+	for i := range 20 {
 		var refused *azurepg.AuthError
 		if _, err := c.Connect(t.Context()); !errors.As(err, &refused) || refused.Retried {
 			t.Fatalf("got %v; want an AuthError without a retry", err)
-		} else if !strings.Contains(err.Error(), "same token") {
+		} else if i == 0 && !strings.Contains(err.Error(), "same token") {
 			t.Fatalf("%v\ndoes not say that the same token came back", err)
 		}
 	}

@@ -39,7 +39,8 @@
 //
 // A setting that cannot work is a *DSNError, at sql.Open. No token is a
 // *TokenError and a refused login an *AuthError, both from the first use of a
-// connection. Their texts are one line, say what to do, and hold no secret.
+// connection. Their texts are one line, say what to do, and hold no secret. With
+// pgxpool a refused login is pgx's own error, which holds none either.
 package azurepg
 
 import (

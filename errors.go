@@ -93,6 +93,12 @@ func badTokenError(credential, what string) error {
 	return &TokenError{Credential: credential, detail: "it returned " + what}
 }
 
+// hopelessError is for a refusal that a new token will not cure: that was tried.
+func hopelessError(credential string) error {
+	return &TokenError{Credential: credential, same: true,
+		detail: "none is asked for again, since after an earlier refusal there was no other, or that was refused too"}
+}
+
 func sameTokenError(credential string) error {
 	e := &TokenError{Credential: credential, detail: "it has returned the same token again", Temporary: true, same: true}
 	if credential == credentialManaged {
@@ -180,6 +186,7 @@ type AuthError struct {
 	Advice string
 
 	server string // the server's words, quoted
+	sent   bool   // the token had been sent
 	err    error  // of the base driver
 	token  error  // why there was no newer token; nil: there was, or none was asked for
 }
@@ -217,13 +224,32 @@ type sqlStateError interface {
 }
 
 // refusal returns the server's refusal in err, if there is one, and whether the
-// password, the token, had been sent.
+// password, the token, had been sent. Of several hosts' errors any may be it.
 func refusal(err error) (server sqlStateError, sent bool) {
-	if !errors.As(err, &server) || !strings.HasPrefix(server.SQLState(), "28") {
+	if server = findRefusal(err); server == nil {
 		return nil, false
 	}
 	var asked interface{ PasswordSent() bool }
 	return server, !errors.As(err, &asked) || asked.PasswordSent()
+}
+
+// findRefusal walks the tree of err for a code of class 28, where errors.As
+// would stop at the first code.
+func findRefusal(err error) sqlStateError {
+	if e, ok := err.(sqlStateError); ok && strings.HasPrefix(e.SQLState(), "28") {
+		return e
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return findRefusal(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			if found := findRefusal(err); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
 }
 
 const listPrincipals = "select * from pgaadauth_list_principals(false) in database postgres"
@@ -242,7 +268,7 @@ var refusalAdvice = []struct{ words, advice string }{
 }
 
 func newAuthError(user string, server sqlStateError, err error, token string, sent bool) *AuthError {
-	e := &AuthError{User: user, SQLState: server.SQLState(), server: quoteForeign(server.Error()), err: err}
+	e := &AuthError{User: user, SQLState: server.SQLState(), server: quoteForeign(server.Error()), sent: sent, err: err}
 	c, _ := readClaims(token)
 	e.Principal = c.describe()
 	if !sent {

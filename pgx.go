@@ -42,9 +42,6 @@ func newPgxBase(cfg *Config, f *floor) (*pgxBase, error) {
 	if err := setBaseParams(cc, cfg.BaseParams); err != nil {
 		return nil, err
 	}
-	if lookup := hostaddrs(cfg.Hosts); lookup != nil {
-		cc.LookupFunc = lookup
-	}
 	if cfg.ConfigurePgx != nil {
 		if err := cfg.ConfigurePgx(cc); err != nil {
 			return nil, &DSNError{Key: "ConfigurePgx", Err: err}
@@ -148,56 +145,36 @@ func setBaseParams(cc *pgx.ConnConfig, params map[string]string) error {
 	return nil
 }
 
-// hostaddrs returns a look-up that knows the hosts with an Addr, or nil if there
-// are none.
-func hostaddrs(hosts []Host) pgconn.LookupFunc {
-	addrs := map[string][]string{}
-	for _, h := range hosts {
-		if h.Addr != "" && !slices.Contains(addrs[h.Name], h.Addr) {
-			addrs[h.Name] = append(addrs[h.Name], h.Addr)
-		}
-	}
-	if len(addrs) == 0 {
-		return nil
-	}
-	return func(ctx context.Context, host string) ([]string, error) {
-		if a := addrs[host]; a != nil {
-			return a, nil
-		}
-		return net.DefaultResolver.LookupHost(ctx, host)
-	}
-}
-
-// claim sets what azurepg alone decides, whatever cc said before.
+// claim sets what azurepg alone decides, whatever cc said before. A host with
+// an Addr is known to pgx by that: the name to verify is in its tls.Config.
 func (b *pgxBase) claim(cc *pgx.ConnConfig, user string) {
 	f := b.floor
 	cc.User, cc.Password = user, ""
-	cc.Host, cc.Port, cc.TLSConfig = f.hosts[0].Name, f.hosts[0].port(), f.configs[0]
+	cc.Host, cc.Port, cc.TLSConfig = f.hosts[0].dialName(), f.hosts[0].port(), f.configs[0]
 	cc.Fallbacks = nil
-	for i := 1; i < len(f.hosts); i++ {
-		cc.Fallbacks = append(cc.Fallbacks, &pgconn.FallbackConfig{Host: f.hosts[i].Name, Port: f.hosts[i].port(), TLSConfig: f.configs[i]})
+	for i, h := range f.hosts[1:] {
+		cc.Fallbacks = append(cc.Fallbacks, &pgconn.FallbackConfig{Host: h.dialName(), Port: h.port(), TLSConfig: f.configs[i+1]})
 	}
 	cc.SSLNegotiation = "postgres"
 	if f.direct {
 		cc.SSLNegotiation = "direct"
 	}
-	cc.RequireAuth = "password"
-	cc.ChannelBinding = "disable"
-	cc.OAuthTokenProvider = nil
+	demandPassword(&cc.Config)
 }
 
 // open is the OpenFunc.
 func (b *pgxBase) open(ctx context.Context, login Login) (driver.Conn, error) {
-	a := &attempt{base: b, user: login.User, token: login.Password}
+	a := b.newAttempt(login)
 	conn, err := b.connector.Connect(context.WithValue(ctx, attemptKey{}, a))
-	a.end()
+	refusedToken := a.end()
 	if err != nil {
-		return nil, &pgxError{err: err, sent: a.sent}
+		return nil, &pgxError{err: err, sent: refusedToken}
 	}
 	return conn, nil
 }
 
-// pgxError is an error of pgx and whether the password had been sent by then.
+// pgxError is an error of pgx and whether the host that refused the login had
+// been sent the password.
 type pgxError struct {
 	err  error
 	sent bool

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,24 +17,26 @@ import (
 
 type attemptKey struct{}
 
-// attempt is one login by pgx, at one host after another. It gives pgx the
-// password when TLS stands and takes it back as soon as it has been sent.
-// pgx calls its hooks one after the other, so it needs no lock.
+// attempt is one connect by pgx, at one host after another. It gives pgx the
+// password when TLS stands, and takes it back when it has been sent or the
+// connection is closed.
+//
+// pgx tries the hosts one after the other, but a connection that has failed may
+// still be winding up in a goroutine of its own, with its own writer and dial,
+// while the next host is asked. So what belongs to one host is in a hostLogin.
 type attempt struct {
-	base  *pgxBase
-	user  string
-	token Secret
-
-	config  *pgconn.Config // the one that holds the password now; nil: none
-	w       io.Writer      // pgx's connection; it is watched until the login is over
-	sent    bool           // a password message has left
-	refused bool           // the server refused this login: no other host gets the token
-	over    bool
-
-	watch     bool   // watch the connection's end too; open does not need that
-	onRefused func() // may be nil
-	onSuccess func() // may be nil
+	base      *pgxBase
+	user      string
 	hooks     hooks
+	onRefused func(token string, server *pgconn.PgError, sent bool) // may be nil
+	onSuccess func(token string)                                    // may be nil
+
+	mu      sync.Mutex // guards what follows
+	token   *Secret    // nil: the attempt is over
+	config  *pgconn.Config
+	current *hostLogin // the one whose password is in config
+	refused bool       // a host refused the login: no other one gets the token
+	sent    bool       // and it had the token by then
 }
 
 // hooks are the user's hooks in pgx's config, called after ours.
@@ -42,37 +45,45 @@ type hooks struct {
 	afterNetConnect func(context.Context, *pgconn.Config, net.Conn) (net.Conn, error)
 	buildFrontend   pgconn.BuildFrontendFunc
 	onPgError       pgconn.PgErrorHandler
-	validateConnect pgconn.ValidateConnectFunc
 	afterConnect    pgconn.AfterConnectFunc
+}
+
+func (b *pgxBase) newAttempt(login Login) *attempt {
+	token := login.Password
+	return &attempt{base: b, user: login.User, token: &token}
 }
 
 // arm makes cc log in with a. cc is pgx's copy for one connect.
 func (a *attempt) arm(cc *pgx.ConnConfig) {
 	a.base.claim(cc, a.user)
-	a.hooks = hooks{cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend, cc.OnPgError, cc.ValidateConnect, cc.AfterConnect}
+	a.hooks = hooks{cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend, cc.OnPgError, cc.AfterConnect}
 	cc.DialFunc = a.dial
 	cc.AfterNetConnect = a.afterNetConnect
 	cc.BuildFrontend = a.buildFrontend
 	cc.OnPgError = a.onPgError
-	cc.ValidateConnect = a.validateConnect
-	cc.AfterConnect = a.afterConnect
+	if a.onSuccess != nil {
+		cc.AfterConnect = a.afterConnect
+	}
 }
 
 var errOtherHost = errors.New("not asked: another host has refused the login")
 
 // dial is also pgx's way to cancel a query, long after the login.
 func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if a.refused && !a.over {
+	a.mu.Lock()
+	refused := a.refused && a.token != nil
+	a.mu.Unlock()
+	if refused {
 		return nil, errOtherHost
 	}
 	if !strings.HasPrefix(network, "tcp") {
 		return nil, fmt.Errorf("%w: a unix socket cannot do TLS", ErrInsecureTLS)
 	}
 	conn, err := a.hooks.dial(ctx, network, address)
-	if err == nil && a.watch && !a.over {
-		conn = &watchedConn{Conn: conn, attempt: a}
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	return &hostLogin{Conn: conn, attempt: a}, nil
 }
 
 // afterNetConnect runs when TLS has been agreed on and before the start-up
@@ -85,6 +96,10 @@ func (a *attempt) afterNetConnect(ctx context.Context, config *pgconn.Config, co
 	if err := a.base.floor.handshake(ctx, secure); err != nil {
 		return conn, err
 	}
+	login, ok := secure.NetConn().(*hostLogin)
+	if !ok {
+		return conn, fmt.Errorf("%w: the connection was not dialled by azurepg (is DialFunc set after BeforeConnect?)", ErrInsecureTLS)
+	}
 	if hook := a.hooks.afterNetConnect; hook != nil {
 		other, err := hook(ctx, config, conn)
 		if other == nil {
@@ -94,69 +109,86 @@ func (a *attempt) afterNetConnect(ctx context.Context, config *pgconn.Config, co
 			return conn, err
 		}
 	}
-	config.Password, a.config = string(a.token), config
+	demandPassword(config) // what the hook may have changed
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.token != nil {
+		config.Password = string(*a.token)
+		a.config, a.current = config, login
+	}
 	return conn, nil
 }
 
-// buildFrontend puts the attempt between pgx and its connection, to see the
-// password leave.
+// demandPassword makes pgx refuse every kind of authentication but a request
+// for a cleartext password.
+func demandPassword(config *pgconn.Config) {
+	config.RequireAuth = "password"
+	config.ChannelBinding = "disable"
+	config.OAuthTokenProvider = nil
+}
+
+// buildFrontend puts a loginWriter between pgx and its connection, to see the
+// password leave. pgx calls it right after afterNetConnect.
 func (a *attempt) buildFrontend(r io.Reader, w io.Writer) *pgproto3.Frontend {
-	a.w = w
-	return a.hooks.buildFrontend(r, a)
+	a.mu.Lock()
+	login := a.current
+	a.mu.Unlock()
+	return a.hooks.buildFrontend(r, &loginWriter{w: w, login: login})
 }
 
-// Write passes on what pgx sends. A message that begins with 'p' is the answer
-// to a request for a password.
-func (a *attempt) Write(p []byte) (int, error) {
-	if !a.over && len(p) > 0 && p[0] == 'p' {
-		a.sent = true
-		a.clear()
-	}
-	return a.w.Write(p)
+// end forgets the token, and returns whether a host refused it.
+func (a *attempt) end() (refusedToken bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.takeBack(a.current)
+	a.token = nil
+	return a.refused && a.sent
 }
 
-// clear takes the password back from pgx's config, where errors and
-// connections could show it.
-func (a *attempt) clear() {
-	if a.config != nil {
+// takeBack removes the password from pgx's config, where errors and connections
+// could show it, if it is there for login. The caller holds mu.
+func (a *attempt) takeBack(login *hostLogin) {
+	if login != nil && a.current == login && a.config != nil {
 		a.config.Password = ""
 		a.config = nil
 	}
 }
 
-// end forgets the token.
-func (a *attempt) end() {
-	a.clear()
-	a.token, a.over = "", true
-}
-
+// onPgError is called for every error that the server reports, also for those
+// of queries.
 func (a *attempt) onPgError(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-	if !a.over {
-		a.clear()
-		if strings.HasPrefix(err.Code, "28") {
-			a.refused = true
-			if a.sent && a.onRefused != nil {
-				a.onRefused()
-			}
-		}
-	}
+	a.noteRefusal(err)
 	return a.hooks.onPgError == nil || a.hooks.onPgError(conn, err)
 }
 
-// validateConnect runs when a host has let us in; it may still be the wrong one
-// (target_session_attrs), and the next one will want the token again.
-func (a *attempt) validateConnect(ctx context.Context, conn *pgconn.PgConn) error {
-	a.clear()
-	if a.hooks.validateConnect == nil {
-		return nil
+// noteRefusal notes an error of a login. It calls onRefused without the lock.
+func (a *attempt) noteRefusal(err *pgconn.PgError) {
+	a.mu.Lock()
+	if a.token == nil || a.current == nil || a.current.in {
+		a.mu.Unlock()
+		return
 	}
-	return a.hooks.validateConnect(ctx, conn)
+	a.takeBack(a.current)
+	token, sent := string(*a.token), a.current.sent
+	refused := strings.HasPrefix(err.Code, "28")
+	if refused {
+		a.refused, a.sent = true, sent
+	}
+	a.mu.Unlock()
+	if refused && a.onRefused != nil {
+		a.onRefused(token, err, sent)
+	}
 }
 
+// afterConnect runs when a host has let us in that is the right one
+// (target_session_attrs).
 func (a *attempt) afterConnect(ctx context.Context, conn *pgconn.PgConn) error {
+	a.mu.Lock()
+	token := a.token
+	a.mu.Unlock()
 	a.end()
-	if a.onSuccess != nil {
-		a.onSuccess()
+	if token != nil {
+		a.onSuccess(string(*token))
 	}
 	if a.hooks.afterConnect == nil {
 		return nil
@@ -164,16 +196,50 @@ func (a *attempt) afterConnect(ctx context.Context, conn *pgconn.PgConn) error {
 	return a.hooks.afterConnect(ctx, conn)
 }
 
-// watchedConn is the TCP connection under TLS. pgx closes it on every failure:
-// then its error must not hold the password.
-type watchedConn struct {
+// hostLogin is one connection of an attempt: the TCP connection under TLS. pgx
+// closes it on every failure, and then its error must not hold the password.
+type hostLogin struct {
 	net.Conn
 	attempt *attempt
+
+	sent bool // a password message has left; guarded by attempt.mu
+	in   bool // and after it another message: the server has let us in; likewise
 }
 
-func (c *watchedConn) Close() error {
-	if !c.attempt.over {
-		c.attempt.clear()
+// Close closes the TCP connection.
+func (l *hostLogin) Close() error {
+	l.attempt.mu.Lock()
+	l.attempt.takeBack(l)
+	l.attempt.mu.Unlock()
+	return l.Conn.Close()
+}
+
+// loginWriter passes on what pgx sends, and watches it until the login is over.
+// pgx writes from one goroutine at a time.
+type loginWriter struct {
+	w     io.Writer
+	login *hostLogin // nil: there is nothing to watch any more
+}
+
+// Write writes p. A message that begins with 'p' answers a request for a
+// password; any other after it means that the server has let us in.
+func (w *loginWriter) Write(p []byte) (int, error) {
+	if w.login != nil && len(p) > 0 {
+		w.watch(p[0])
 	}
-	return c.Conn.Close()
+	return w.w.Write(p)
+}
+
+func (w *loginWriter) watch(message byte) {
+	a := w.login.attempt
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case message == 'p':
+		w.login.sent = true
+		a.takeBack(w.login)
+	case w.login.sent:
+		w.login.in = true
+		w.login = nil
+	}
 }

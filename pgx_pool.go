@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -24,15 +25,54 @@ func (c *Connector) BeforeConnect(ctx context.Context, cc *pgx.ConnConfig) error
 	if c.pgx == nil {
 		return errNotPgx
 	}
-	login, err := c.login(ctx)
+	login, err := c.poolLogin(ctx)
 	if err != nil {
 		return err
 	}
-	token := string(login.Password)
-	a := &attempt{base: c.pgx, user: login.User, token: login.Password, watch: true,
-		onRefused: func() { c.refusedOnce(token) }, onSuccess: c.succeeded}
+	a := c.pgx.newAttempt(login)
+	a.onSuccess = c.succeeded
+	a.onRefused = func(token string, server *pgconn.PgError, sent bool) {
+		c.logRefusal(login.User, server, sent)
+		if sent {
+			c.poolRefused(token)
+		}
+	}
+	login.Password = "" // the closure above keeps login
 	a.arm(cc)
+	cc.TLSConfig = cc.TLSConfig.Clone() // cc is the caller's to change
+	for _, f := range cc.Fallbacks {
+		f.TLSConfig = f.TLSConfig.Clone()
+	}
 	return nil
+}
+
+// poolLogin is login, but with a new token if the last one was refused: unlike
+// Connect, BeforeConnect learns of that only afterwards.
+func (c *Connector) poolLogin(ctx context.Context) (Login, error) {
+	token, err := c.tokens.Token(ctx)
+	if err != nil {
+		return Login{}, err
+	}
+	if refused := c.lastRefused.Load(); refused != nil && *refused == token.Token {
+		next, err := c.tokens.replace(ctx, token.Token, !c.hopeless.Load())
+		switch {
+		case err == nil:
+			token = next
+			c.logRetry()
+		case isSameToken(err):
+			c.hopeless.Store(true)
+		}
+	}
+	return c.loginWith(token.Token)
+}
+
+// poolRefused remembers which token was refused. A second one means that the
+// role is wrong, not the token.
+func (c *Connector) poolRefused(token string) {
+	before := c.lastRefused.Swap(&token)
+	if before != nil && *before != token {
+		c.hopeless.Store(true)
+	}
 }
 
 var errNotPgx = &DSNError{Key: "Base", Err: errors.New("pgxpool needs the pgx base, which Config.Base has replaced")}

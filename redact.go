@@ -131,28 +131,49 @@ func (h *redactHandler) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 func (h *redactHandler) Handle(ctx context.Context, r slog.Record) error {
-	clean := true
+	var out []slog.Attr // nil while all is clean
+	n := 0
 	r.Attrs(func(a slog.Attr) bool {
-		_, changed := redactValue(a.Value)
-		clean = !changed
-		return clean
-	})
-	message := Redact(r.Message)
-	if clean && message == r.Message {
-		return h.next.Handle(ctx, r)
-	}
-	out := slog.NewRecord(r.Time, r.Level, message, r.PC)
-	r.Attrs(func(a slog.Attr) bool {
-		out.AddAttrs(redactAttr(a))
+		clean, changed := redactAttr(a)
+		if changed && out == nil {
+			out = firstAttrs(r, n)
+		}
+		if out != nil {
+			out = append(out, clean)
+		}
+		n++
 		return true
 	})
-	return h.next.Handle(ctx, out)
+	message := Redact(r.Message)
+	if out == nil && message == r.Message {
+		return h.next.Handle(ctx, r)
+	}
+	if out == nil {
+		out = firstAttrs(r, n)
+	}
+	redactedRecord := slog.NewRecord(r.Time, r.Level, message, r.PC)
+	redactedRecord.AddAttrs(out...)
+	return h.next.Handle(ctx, redactedRecord)
+}
+
+// firstAttrs returns the first n attributes of r, which are clean, with room
+// for the others.
+func firstAttrs(r slog.Record, n int) []slog.Attr {
+	out := make([]slog.Attr, 0, r.NumAttrs())
+	r.Attrs(func(a slog.Attr) bool {
+		if len(out) == n {
+			return false
+		}
+		out = append(out, a)
+		return true
+	})
+	return out
 }
 
 func (h *redactHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	out := make([]slog.Attr, len(attrs))
 	for i, a := range attrs {
-		out[i] = redactAttr(a)
+		out[i], _ = redactAttr(a)
 	}
 	return &redactHandler{h.next.WithAttrs(out)}
 }
@@ -161,12 +182,25 @@ func (h *redactHandler) WithGroup(name string) slog.Handler {
 	return &redactHandler{h.next.WithGroup(name)}
 }
 
-func redactAttr(a slog.Attr) slog.Attr {
-	a.Value, _ = redactValue(a.Value)
-	return a
+// redactAttr returns a without secrets, and whether that differs from a. The
+// value of a key that is a secret's name is one, whatever it looks like.
+func redactAttr(a slog.Attr) (_ slog.Attr, changed bool) {
+	if isSecretKey(a.Key) && a.Value.Kind() != slog.KindGroup {
+		return slog.String(a.Key, redacted), true
+	}
+	a.Value, changed = redactValue(a.Value)
+	return a, changed
 }
 
-// redactValue returns v without secrets, and whether it had any.
+func isSecretKey(name string) bool {
+	for _, key := range secretKeys {
+		if len(name) >= len(key) && strings.EqualFold(name[len(name)-len(key):], key) {
+			return true
+		}
+	}
+	return false
+}
+
 func redactValue(v slog.Value) (_ slog.Value, changed bool) {
 	switch v.Kind() {
 	case slog.KindString:
@@ -188,8 +222,8 @@ func redactGroup(v slog.Value) (slog.Value, bool) {
 	changed := false
 	out := make([]slog.Attr, 0, len(v.Group()))
 	for _, a := range v.Group() {
-		value, c := redactValue(a.Value)
-		out = append(out, slog.Attr{Key: a.Key, Value: value})
+		clean, c := redactAttr(a)
+		out = append(out, clean)
 		changed = changed || c
 	}
 	if !changed {
@@ -201,12 +235,17 @@ func redactGroup(v slog.Value) (slog.Value, bool) {
 // redactAny goes by what handlers print: fmt's text, and JSON, which can show
 // what hides behind a pointer in fmt's.
 func redactAny(v slog.Value) (slog.Value, bool) {
+	if b, ok := v.Any().([]byte); ok { // which slog's text handler prints as text
+		clean := Redact(string(b))
+		return slog.StringValue(clean), clean != string(b)
+	}
 	text := fmt.Sprintf("%+v", v.Any())
 	if clean := Redact(text); clean != text {
 		return slog.StringValue(clean), true
 	}
-	if _, isError := v.Any().(error); isError {
-		return v, false // JSON handlers print its text
+	_, isError := v.Any().(error)
+	if _, isJSON := v.Any().(json.Marshaler); isError && !isJSON {
+		return v, false // slog's JSON handler prints its text
 	}
 	if b, err := json.Marshal(v.Any()); err == nil {
 		if clean := Redact(string(b)); clean != string(b) {

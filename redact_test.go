@@ -49,6 +49,12 @@ type valuer struct{}
 
 func (valuer) LogValue() slog.Value { return slog.StringValue("password=HUNTER2") }
 
+// jsonError shows in JSON what its text hides.
+type jsonError struct{}
+
+func (jsonError) Error() string                { return "clean" }
+func (jsonError) MarshalJSON() ([]byte, error) { return []byte(`{"password":"HUNTER2"}`), nil }
+
 func TestRedactHandlerHidesSecretsWhereverTheyStand(t *testing.T) {
 	type nested struct{ Inner *struct{ DSN string } }
 	deep := nested{Inner: &struct{ DSN string }{"postgres://u:HUNTER2@h/d"}}
@@ -65,11 +71,13 @@ func TestRedactHandlerHidesSecretsWhereverTheyStand(t *testing.T) {
 			l.Info("x", slog.Group("g", slog.Group("h", "dsn", "postgres://u:HUNTER2@h/d")))
 			l.Info("x", "struct", deep, "map", map[string]string{"password": "HUNTER2"}, "slice", []string{"password=HUNTER2"})
 			l.With("dsn", "password=HUNTER2").WithGroup("g").Info("x", "valuer", valuer{})
+			l.Info("x", "password", "HUNTER2", "n", 1, "Client_Secret", "HUNTER2", slog.Group("g", "db_password", "HUNTER2"))
+			l.With("pwd", "HUNTER2").Info("x", "bytes", []byte("password=HUNTER2"), "json", jsonError{})
 			if strings.Contains(out.String(), "HUNTER2") {
 				t.Errorf("a secret was logged:\n%s", out.String())
 			}
-			if n := strings.Count(out.String(), "\n"); n != 6 {
-				t.Errorf("%d lines; want 6", n)
+			if n := strings.Count(out.String(), "\n"); n != 8 {
+				t.Errorf("%d lines; want 8", n)
 			}
 		})
 	}

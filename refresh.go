@@ -23,6 +23,8 @@ const (
 	// refreshRetry: how long after a failed refresh, with a token still valid,
 	// the next one may start, give or take a tenth.
 	refreshRetry = 30 * time.Second
+	// maxRetryAfter: a Retry-After beyond it is taken for a mistake.
+	maxRetryAfter = time.Hour
 	// forceInterval: at most one fetch in this time is forced by refusals.
 	forceInterval = 30 * time.Second
 )
@@ -159,7 +161,11 @@ func (c *TokenCache) Token(ctx context.Context) (azcore.AccessToken, error) {
 	now := time.Now()
 	t := c.current.Load()
 	if t == nil || now.UnixNano() >= t.endsAt {
-		return c.wait(ctx)
+		token, err := c.wait(ctx)
+		if t := c.current.Load(); err != nil && t.valid(time.Now()) {
+			return t.token, nil // the dropped token, which came back
+		}
+		return token, err
 	}
 	if now.UnixNano() >= t.staleAt {
 		c.refresh(now)
@@ -197,8 +203,16 @@ func (c *TokenCache) Invalidate(rejected string) {
 	}
 	c.dropped = t
 	c.current.Store(nil)
-	c.rebuild = true
-	c.forcedAt = c.elapsed(time.Now())
+}
+
+// accepted says that token has just logged in: should it be refused one day, a
+// new one may be forced again.
+func (c *TokenCache) accepted(token string) {
+	if t := c.current.Load(); t != nil && t.forced && t.token.Token == token {
+		free := *t
+		free.forced = false
+		c.current.CompareAndSwap(t, &free)
+	}
 }
 
 // Format prints the credential's name and the scope, for every verb.
@@ -223,30 +237,45 @@ func (c *TokenCache) Stats() TokenStats {
 // before the normal refresh would not help either. Meanwhile Token goes on
 // serving rejected: it may be good for other servers and roles.
 func (c *TokenCache) replace(ctx context.Context, rejected string, force bool) (azcore.AccessToken, error) {
-	c.mu.Lock()
-	t := c.current.Load()
-	f := c.flight
-	switch {
-	case !t.valid(time.Now()):
-		c.mu.Unlock()
-		return c.wait(ctx)
-	case t.token.Token != rejected:
-		c.mu.Unlock()
-		return t.token, nil
-	case f != nil && force:
-	case !force || t.forced:
-		c.mu.Unlock()
-		return azcore.AccessToken{}, sameTokenError(c.source.name)
-	case !c.mayForce(t):
-		c.mu.Unlock()
-		return azcore.AccessToken{}, forcedError(c.source.name)
-	default:
-		c.rebuild = true
-		c.forcedAt = c.elapsed(time.Now())
-		f = c.begin(true)
+	for {
+		f, token, err := c.replacement(rejected, force)
+		if f != nil {
+			token, err = c.await(ctx, f)
+		}
+		switch {
+		case err == nil && token.Token != rejected:
+			return token, nil
+		case err == nil:
+			return azcore.AccessToken{}, sameTokenError(c.source.name)
+		case f == nil || f.forced || !isSameToken(err):
+			return azcore.AccessToken{}, err
+		}
+		// The fetch had begun before the refusal, and brought what the credential
+		// had in its own cache: now force one.
 	}
-	c.mu.Unlock()
-	return c.await(ctx, f)
+}
+
+// replacement returns a token other than rejected, or the fetch to wait for, or
+// why there is neither.
+func (c *TokenCache) replacement(rejected string, force bool) (*flight, azcore.AccessToken, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.current.Load()
+	switch {
+	case t.valid(time.Now()) && t.token.Token != rejected:
+		return nil, t.token, nil
+	case !force:
+		return nil, azcore.AccessToken{}, hopelessError(c.source.name)
+	case c.flight != nil:
+		return c.flight, azcore.AccessToken{}, nil
+	case !t.valid(time.Now()):
+		return c.begin(c.dropped.valid(time.Now())), azcore.AccessToken{}, nil
+	case t.forced:
+		return nil, azcore.AccessToken{}, hopelessError(c.source.name)
+	case !c.mayForce(t):
+		return nil, azcore.AccessToken{}, forcedError(c.source.name)
+	}
+	return c.begin(true), azcore.AccessToken{}, nil
 }
 
 // refresh starts a fetch in the background, unless one is under way or the last
@@ -264,29 +293,32 @@ func (c *TokenCache) refresh(now time.Time) {
 
 // wait returns the token of the fetch under way, or of one that it starts.
 func (c *TokenCache) wait(ctx context.Context) (azcore.AccessToken, error) {
-	if ctx.Err() != nil {
-		return azcore.AccessToken{}, waitError(ctx, c.source.name)
-	}
-	c.mu.Lock()
-	now := time.Now()
-	if t := c.current.Load(); t.valid(now) {
+	for {
+		if ctx.Err() != nil {
+			return azcore.AccessToken{}, waitError(ctx, c.source.name)
+		}
+		c.mu.Lock()
+		now := time.Now()
+		if t := c.current.Load(); t.valid(now) {
+			c.mu.Unlock()
+			return t.token, nil
+		}
+		f := c.flight
+		if f == nil && c.failure != nil && c.elapsed(now) < c.heldTo {
+			defer c.mu.Unlock()
+			return azcore.AccessToken{}, c.failure
+		}
+		if f == nil {
+			f = c.begin(c.dropped.valid(now))
+		}
 		c.mu.Unlock()
-		return t.token, nil
+		token, err := c.await(ctx, f)
+		if err == nil || f.forced || !isSameToken(err) {
+			return token, err
+		}
+		// Invalidate came in the middle of a refresh, which then brought the
+		// dropped token once more: the next fetch is forced.
 	}
-	f := c.flight
-	if f == nil && c.failure != nil && c.elapsed(now) < c.heldTo {
-		defer c.mu.Unlock()
-		return azcore.AccessToken{}, c.failure
-	}
-	if f == nil {
-		f = c.begin(c.dropped != nil)
-	}
-	c.mu.Unlock()
-	token, err := c.await(ctx, f)
-	if t := c.current.Load(); err != nil && t.valid(time.Now()) {
-		return t.token, nil // a dropped token that came back
-	}
-	return token, err
 }
 
 // await waits for f to end, or for ctx.
@@ -306,12 +338,13 @@ func (c *TokenCache) mayForce(t *cachedToken) bool {
 
 // begin takes the slot and then starts the fetch. The caller holds mu.
 func (c *TokenCache) begin(forced bool) *flight {
-	f := &flight{done: make(chan struct{}), forced: forced, rebuild: c.rebuild, started: time.Now()}
+	f := &flight{done: make(chan struct{}), forced: forced, rebuild: c.rebuild || forced, started: time.Now()}
 	c.flight, c.rebuild = f, false
 	c.retryAt.Store(math.MaxInt64) // callers with a stale token need not even ask
 	c.stats.Fetches++
 	if forced {
 		c.stats.Forced++
+		c.forcedAt = c.elapsed(f.started)
 	}
 	go c.fetch(f)
 	return f
@@ -332,8 +365,8 @@ func (c *TokenCache) fetch(f *flight) {
 	}
 }
 
-// settle ends the flight f with what the credential answered. It may be called
-// a second time, with a good token that came after the time-out.
+// settle ends the flight f with what the credential answered. After the
+// time-out it is called a second time, if the answer is a token after all.
 func (c *TokenCache) settle(f *flight, token azcore.AccessToken, err error) {
 	now := time.Now()
 	var fresh *cachedToken
@@ -345,23 +378,25 @@ func (c *TokenCache) settle(f *flight, token azcore.AccessToken, err error) {
 	if old == nil {
 		old = c.dropped
 	}
+	if c.flight != f {
+		if err == nil && (!old.valid(now) || fresh.endsAt > old.endsAt) {
+			c.keep(fresh, false)
+		}
+		c.mu.Unlock()
+		return
+	}
 	if err == nil && old.valid(now) && fresh.token.Token == old.token.Token {
 		err = sameTokenError(c.source.name)
 	}
 	if err == nil {
 		fresh.forced = f.forced
 		c.keep(fresh, old.valid(now) && c.dropped == nil)
-	} else if c.flight == f {
+		f.token = fresh.token
+	} else {
 		c.fail(f, old, now, err)
 	}
-	if c.flight == f {
-		c.flight = nil
-		f.err = err
-		if err == nil {
-			f.token = fresh.token
-		}
-		close(f.done)
-	}
+	c.flight, f.err = nil, err
+	close(f.done)
 	c.mu.Unlock()
 	c.log(f, fresh, old, err)
 }
@@ -381,22 +416,24 @@ func (c *TokenCache) keep(fresh *cachedToken, inTime bool) {
 func (c *TokenCache) fail(f *flight, old *cachedToken, now time.Time, err error) {
 	c.stats.Failures++
 	var te *TokenError
-	if errors.As(err, &te) && te.staleCredential() {
-		c.rebuild = true
+	if errors.As(err, &te) && te.staleCredential() || f.rebuild {
+		c.rebuild = true // the new credential may not have come about
 	}
+	c.retryAt.Store(0)
+	if !f.forced && c.dropped != nil && isSameToken(err) {
+		return // the fetch had begun before Invalidate: wait starts another
+	}
+	c.dropped = nil
 	if !old.valid(now) {
-		c.dropped = nil
 		c.failure, c.heldTo = err, c.elapsed(now)+failureHold
-		c.retryAt.Store(0)
 		return
 	}
 	kept := *old
-	kept.forced = kept.forced || (f.forced && isSameToken(err))
+	kept.forced = kept.forced || f.forced && isSameToken(err)
 	c.current.Store(&kept)
-	c.dropped = nil
 	wait := refreshRetry + time.Duration((rand.Float64()-0.5)*0.2*float64(refreshRetry))
 	if te != nil && te.RetryAfter > 0 {
-		wait = te.RetryAfter
+		wait = min(te.RetryAfter, maxRetryAfter)
 	}
 	c.retryAt.Store(int64(c.elapsed(now) + wait))
 }
@@ -404,33 +441,40 @@ func (c *TokenCache) fail(f *flight, old *cachedToken, now time.Time, err error)
 // accept checks a token before it is used: nothing that cannot be a token of
 // this scope is ever sent to a server.
 func (c *TokenCache) accept(token azcore.AccessToken, now time.Time) (*cachedToken, error) {
-	ends := token.ExpiresOn.UnixNano()
+	token.ExpiresOn = token.ExpiresOn.Round(0) // wall clock only
 	switch {
 	case token.Token == "":
 		return nil, badTokenError(c.source.name, "an empty token")
 	case strings.ContainsFunc(token.Token, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return nil, badTokenError(c.source.name, "a token with white space or control characters in it")
-	case token.ExpiresOn.IsZero() || ends <= now.UnixNano():
+	case !token.ExpiresOn.After(now.Round(0)):
 		return nil, badTokenError(c.source.name, "a token that has already expired (is the clock right?)")
 	}
 	if cl, ok := readClaims(token.Token); ok && cl.foreignAudience(c.scope) {
 		return nil, badTokenError(c.source.name, "a token for another service, audience "+quoteForeign(strings.Join(cl.Audience, " "))+", scope "+c.scope)
 	}
-	token.ExpiresOn = token.ExpiresOn.Round(0) // wall clock only
-	return &cachedToken{token: token, staleAt: staleTime(token, now, c.refreshAhead).UnixNano(), endsAt: ends}, nil
+	return &cachedToken{token: token, staleAt: unixNano(staleTime(token, now, c.refreshAhead)), endsAt: unixNano(token.ExpiresOn)}, nil
 }
 
 // staleTime returns when a token received at now should be replaced.
 func staleTime(token azcore.AccessToken, now time.Time, ahead time.Duration) time.Time {
 	ends := token.ExpiresOn
 	if r := token.RefreshOn; r.After(now) && r.Before(ends) {
-		return r
+		return r.Round(0)
 	}
-	life := time.Duration(ends.UnixNano() - now.UnixNano())
+	life := ends.Round(0).Sub(now.Round(0))
 	if life < 2*ahead {
 		return ends.Add(-life / 2)
 	}
 	return ends.Add(-ahead)
+}
+
+// unixNano is t.UnixNano, which overflows in 2262, for times far away as well.
+func unixNano(t time.Time) int64 {
+	if t.After(time.Unix(0, math.MaxInt64)) {
+		return math.MaxInt64
+	}
+	return t.UnixNano()
 }
 
 // valid reports whether t, which may be nil, can still log in.
@@ -455,7 +499,7 @@ func (c *TokenCache) log(f *flight, fresh, old *cachedToken, err error) {
 	switch {
 	case err == nil:
 		l.LogAttrs(ctx, slog.LevelInfo, "azurepg: token fetched", append(attrs, slog.Time("expires", fresh.token.ExpiresOn))...)
-	case isSameToken(err):
+	case isSameToken(err) && old != nil:
 		l.LogAttrs(ctx, slog.LevelDebug, "azurepg: no newer token yet", append(attrs, slog.Time("expires", old.token.ExpiresOn))...)
 	case old.valid(now):
 		left := time.Duration(old.endsAt - now.UnixNano()).Round(time.Second)

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -148,8 +147,9 @@ func (f *floor) handshake(ctx context.Context, conn *tls.Conn) error {
 	return nil
 }
 
-// check is the check at run time. It trusts the state of the connection alone,
-// not the configuration that somebody may have changed since.
+// check is the check at run time. It goes by the state of the connection, not by
+// the configuration, which a hook may have changed: the version, that the
+// certificate was verified, and that it is for one of the hosts.
 func (f *floor) check(state tls.ConnectionState) error {
 	switch {
 	case !state.HandshakeComplete || len(state.PeerCertificates) == 0:
@@ -160,7 +160,9 @@ func (f *floor) check(state tls.ConnectionState) error {
 		return fmt.Errorf("%w: with sslnegotiation=direct the server must choose the protocol postgresql", ErrInsecureTLS)
 	case f.mode == sslVerifyCA:
 		return f.verifyChain(state)
-	case f.mode != sslVerifyFull:
+	case f.mode == tlsFromCode:
+		return f.configs[0].VerifyConnection(state)
+	case f.mode == sslRequire:
 		return nil
 	case len(state.VerifiedChains) == 0:
 		return fmt.Errorf("%w: the certificate was not verified", ErrInsecureTLS)
@@ -189,12 +191,27 @@ func (f *floor) verifyChain(state tls.ConnectionState) error {
 
 // dial opens a verified TLS connection to the host of the Config whose
 // "host:port" is address: the one dial function for bases without a TLS
-// that azurepg can look into.
-func (f *floor) dial(ctx context.Context, network, address string) (_ net.Conn, err error) {
-	i := slices.IndexFunc(f.hosts, func(h Host) bool { return h.address() == address })
-	if i < 0 || (network != "tcp" && network != "tcp4" && network != "tcp6") {
-		return nil, fmt.Errorf("%w: only the hosts of the DSN are dialled", ErrInsecureTLS)
+// that azurepg can look into. Hosts that differ only in their Addr are tried in
+// order.
+func (f *floor) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	err := fmt.Errorf("%w: only the hosts of the DSN are dialled", ErrInsecureTLS)
+	if network != "tcp" && network != "tcp4" && network != "tcp6" {
+		return nil, err
 	}
+	for i, h := range f.hosts {
+		if h.address() != address {
+			continue
+		}
+		var conn net.Conn
+		if conn, err = f.dialHost(ctx, network, i); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
+}
+
+// dialHost opens a verified TLS connection to host i.
+func (f *floor) dialHost(ctx context.Context, network string, i int) (_ net.Conn, err error) {
 	if f.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, f.timeout)
@@ -256,12 +273,17 @@ func (h Host) port() uint16 {
 // address is the host as the base driver knows it.
 func (h Host) address() string { return net.JoinHostPort(h.Name, strconv.Itoa(int(h.port()))) }
 
+// dialName is what is dialled in place of the name.
+func (h Host) dialName() string {
+	if h.Addr != "" {
+		return h.Addr
+	}
+	return h.Name
+}
+
 // dialAddress is where the host is dialled.
 func (h Host) dialAddress() string {
-	if h.Addr != "" {
-		h.Name = h.Addr
-	}
-	return h.address()
+	return net.JoinHostPort(h.dialName(), strconv.Itoa(int(h.port())))
 }
 
 // tlsError is a failure to reach the floor, with what to do about it.

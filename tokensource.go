@@ -78,7 +78,9 @@ var (
 func (s *tokenSource) explain(ctx context.Context, err error) error {
 	var known *TokenError
 	if errors.As(err, &known) { // of a TokenCache that serves as credential
-		return known
+		mine := *known
+		mine.same = false
+		return &mine
 	}
 	e := &TokenError{Credential: s.name}
 	if ctx.Err() != nil {
@@ -174,7 +176,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 			return time.Duration(n) * time.Millisecond
 		}
 	}
-	if n, err := strconv.Atoi(h.Get("Retry-After")); err == nil && n > 0 {
+	if n, err := strconv.Atoi(h.Get("Retry-After")); err == nil && n > 0 && n < 1e9 {
 		return time.Duration(n) * time.Second
 	}
 	if t, err := http.ParseTime(h.Get("Retry-After")); err == nil && t.After(now) {

@@ -100,7 +100,7 @@ func (r *report) work(err error) {
 func (r *report) line() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Printf("  %2.0f s  %6d queries  %4d connections  %d tokens  %d errors\n", time.Since(r.start).Seconds(),
+	fmt.Printf("  %2.0f s   queries %6d   connections %4d   tokens %2d   errors %d\n", time.Since(r.start).Seconds(),
 		r.queries, r.azure.Postgres.Logins(), r.azure.Entra.TokenRequests(), len(r.errors))
 }
 
