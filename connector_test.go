@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -295,6 +296,13 @@ func TestBaseSeesOneLoginAtATimeAndFailuresAreUntyped(t *testing.T) {
 			var ae *azurepg.AuthError
 			return errors.As(err, &ae) && ae.Retried && errors.Is(err, stateError{"28P01"})
 		}},
+		{"refused by the second host", []error{errors.Join(stateError{"57P03"}, stateError{"28P01"}), stateError{"28P01"}}, 2, func(err error) bool {
+			var ae *azurepg.AuthError
+			return errors.As(err, &ae) && ae.SQLState == "28P01"
+		}},
+		{"refused, and a bad connection", []error{errors.Join(stateError{"28P01"}, driver.ErrBadConn), errors.Join(stateError{"28P01"}, driver.ErrBadConn)}, 2, func(err error) bool {
+			return !errors.Is(err, driver.ErrBadConn) && errors.Is(err, stateError{"28P01"})
+		}},
 		{"refused for another reason", []error{stateError{"53300"}}, 1, func(err error) bool { return err == stateError{"53300"} }},
 		{"bad connection", []error{fmt.Errorf("x: %w", driver.ErrBadConn)}, 1, func(err error) bool { return !errors.Is(err, driver.ErrBadConn) }},
 		{"network error", []error{net.ErrClosed}, 1, func(err error) bool { return err == net.ErrClosed }},
@@ -322,6 +330,38 @@ func TestBaseSeesOneLoginAtATimeAndFailuresAreUntyped(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSecondRevocationIsCuredLikeTheFirst(t *testing.T) {
+	noAzure(t)
+	good, fetches := "token-1", 0
+	base := func(*azurepg.Config) (azurepg.OpenFunc, error) {
+		return func(_ context.Context, login azurepg.Login) (driver.Conn, error) {
+			if string(login.Password) != good {
+				return nil, stateError{"28P01"}
+			}
+			return nothingConn{}, nil
+		}, nil
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c, err := azurepg.NewConnector(&azurepg.Config{
+			Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: "app", Base: base,
+			Credential: credential(func() azcore.AccessToken {
+				fetches++
+				return azcore.AccessToken{Token: fmt.Sprint("token-", fetches), ExpiresOn: time.Now().Add(24 * time.Hour)}
+			}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 1; n < 5; n++ {
+			good = fmt.Sprint("token-", n)
+			if _, err := c.Connect(t.Context()); err != nil {
+				t.Errorf("after revocation %d: %v", n-1, err)
+			}
+			time.Sleep(3 * time.Hour)
+		}
+	})
 }
 
 // credential is a TokenCredential made of a function.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -560,6 +562,165 @@ func TestReplaceSaysWhyThereIsNoOtherToken(t *testing.T) {
 		}
 		wantCalls(t, f, 5)
 		wantToken(t, c, "token-1")
+	})
+}
+
+func TestReplaceNeverReturnsTheRejectedToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
+			if n > 1 {
+				return azcore.AccessToken{}, errors.New("down")
+			}
+			return numbered(n, time.Hour), nil
+		}}
+		c := NewTokenCache(f, nil)
+		wantToken(t, c, "token-1")
+		c.Invalidate("token-1") // and then somebody else's refusal
+		if got, err := c.replace(t.Context(), "token-1", true); err == nil || isSameToken(err) {
+			t.Errorf("replace = %q, %v; want the failure of the fetch", got.Token, err)
+		}
+		wantToken(t, c, "token-1")
+	})
+}
+
+// A refresh that began before the refusal brings what the credential keeps.
+func TestRefusalDuringARefreshStillForcesAFetch(t *testing.T) {
+	for name, refused := range map[string]func(*TokenCache, context.Context) (azcore.AccessToken, error){
+		"replace": func(c *TokenCache, ctx context.Context) (azcore.AccessToken, error) {
+			return c.replace(ctx, "token-1", true)
+		},
+		"Invalidate": func(c *TokenCache, ctx context.Context) (azcore.AccessToken, error) {
+			c.Invalidate("token-1")
+			return c.Token(ctx)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
+					time.Sleep(time.Second)
+					return numbered(max(1, n-1), time.Hour), nil // token-1 twice
+				}}
+				c := NewTokenCache(f, nil)
+				wantToken(t, c, "token-1")
+				time.Sleep(56 * time.Minute)
+				wantToken(t, c, "token-1") // starts a refresh, which takes a second
+				synctest.Wait()
+				got, err := refused(c, t.Context())
+				if err != nil || got.Token != "token-2" {
+					t.Errorf("got %q, %v; want token-2", got.Token, err)
+				}
+				if s := c.Stats(); s.Forced != 1 || s.Fetches != 3 {
+					t.Errorf("Stats() = %+v; want 3 fetches, 1 forced", s)
+				}
+			})
+		})
+	}
+}
+
+func TestTokenThatLoggedInMayBeForcedAwayAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewTokenCache(&fakeCredential{answer: lasting(24 * time.Hour)}, nil)
+		wantToken(t, c, "token-1")
+		for n := 1; n < 4; n++ {
+			old, next := fmt.Sprint("token-", n), fmt.Sprint("token-", n+1)
+			got, err := c.replace(t.Context(), old, true)
+			if err != nil || got.Token != next {
+				t.Fatalf("revocation %d: %q, %v; want %s", n, got.Token, err, next)
+			}
+			c.accepted(next)
+			time.Sleep(time.Hour)
+		}
+	})
+}
+
+func TestLateAnswerDoesNotReplaceALaterToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
+			if n == 1 {
+				token := numbered(1, 5*time.Minute)
+				time.Sleep(2 * time.Minute)
+				return token, nil
+			}
+			return numbered(n, time.Hour), nil
+		}}
+		c := NewTokenCache(f, &TokenCacheOptions{Timeout: 5 * time.Second})
+		if _, err := c.Token(t.Context()); err == nil {
+			t.Fatal("the first fetch takes longer than its time-out")
+		}
+		time.Sleep(2 * time.Second)
+		wantToken(t, c, "token-2")
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		wantToken(t, c, "token-2")
+		if s := c.Stats(); s.Fetches != 2 || s.Failures != 1 || s.Refreshes != 0 {
+			t.Errorf("Stats() = %+v; want 2 fetches, 1 failure, 0 refreshes", s)
+		}
+	})
+}
+
+func TestTokenMayEndInAnotherMillennium(t *testing.T) {
+	for _, year := range []int{2261, 2263, 9999} {
+		c := NewTokenCache(&fakeCredential{answer: func(context.Context, int) (azcore.AccessToken, error) {
+			return azcore.AccessToken{Token: "static", ExpiresOn: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
+		}}, nil)
+		wantToken(t, c, "static")
+		wantToken(t, c, "static")
+		if got := c.Stats().Fetches; got != 1 {
+			t.Errorf("year %d: %d fetches; want 1", year, got)
+		}
+	}
+}
+
+func TestCacheMayServeAsTheCredentialOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeCredential{answer: func(context.Context, int) (azcore.AccessToken, error) {
+			return azcore.AccessToken{}, sameTokenError("inner")
+		}}
+		c := NewTokenCache(f, &TokenCacheOptions{Logger: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+		if _, err := c.Token(t.Context()); err == nil || isSameToken(err) {
+			t.Errorf("got %v; want an error of the inner cache, not of this one", err)
+		}
+		synctest.Wait() // the log line
+	})
+}
+
+func TestRetryAfterIsBelievedUpToAnHour(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for _, row := range []struct {
+		name, header, value string
+		want                time.Duration
+	}{
+		{"seconds", "Retry-After", "17", 17 * time.Second},
+		{"milliseconds", "Retry-After-Ms", "250", 250 * time.Millisecond},
+		{"the older spelling", "X-Ms-Retry-After-Ms", "250", 250 * time.Millisecond},
+		{"a date", "Retry-After", now.Add(time.Minute).Format(http.TimeFormat), time.Minute},
+		{"a date gone by", "Retry-After", now.Add(-time.Minute).Format(http.TimeFormat), 0},
+		{"too many seconds to count", "Retry-After", "9300000000", 0},
+		{"nonsense", "Retry-After", "soon", 0},
+		{"negative", "Retry-After", "-5", 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := retryAfter(http.Header{row.header: {row.value}}, now); got != row.want {
+				t.Errorf("got %v; want %v", got, row.want)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
+			if n == 2 {
+				return azcore.AccessToken{}, &TokenError{RetryAfter: 20 * time.Hour}
+			}
+			return numbered(n, 24*time.Hour), nil
+		}}
+		c := NewTokenCache(f, &TokenCacheOptions{RefreshAhead: 12 * time.Hour})
+		wantToken(t, c, "token-1")
+		time.Sleep(12 * time.Hour)
+		wantToken(t, c, "token-1")
+		synctest.Wait()
+		time.Sleep(maxRetryAfter)
+		wantToken(t, c, "token-1")
+		synctest.Wait()
+		wantToken(t, c, "token-3")
 	})
 }
 

@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -303,17 +305,27 @@ func (f *floor) explain(err error) error {
 		name      x509.HostnameError
 		invalid   x509.CertificateInvalidError
 		record    tls.RecordHeaderError
-		advice    string
 	)
+	what, advice := quoteForeign(err.Error()), ""
 	switch {
-	case errors.As(err, &authority) && f.azure:
-		advice = "install current CA certificates on this machine, and leave sslrootcert out"
 	case errors.As(err, &authority):
-		advice = "set sslrootcert to the file of the CA that signed the server's certificate (sslmode=require skips verification, for a test server only)"
-	case errors.As(err, &name) && f.azure:
-		advice = "set host to the server's name under azure.com, and hostaddr to the address to dial"
+		what = "the server's certificate is signed by an authority that is not trusted here"
+		if authority.Cert != nil {
+			what += ", " + quoteForeign(authority.Cert.Issuer.String())
+		}
+		advice = "set sslrootcert to the file of that authority's certificate (sslmode=require skips verification, for a test server only)"
+		if f.azure {
+			advice = "Azure's are public: install current CA certificates on this machine, and leave sslrootcert out"
+		}
 	case errors.As(err, &name):
+		what = "the server's certificate is not for " + quoteForeign(name.Host)
+		if name.Certificate != nil {
+			what += " but for " + quoteForeign(strings.Join(certificateNames(name.Certificate), ", "))
+		}
 		advice = "set host to a name in the certificate and hostaddr to the address to dial, or sslmode=verify-ca with sslrootcert"
+		if f.azure {
+			advice = "set host to the server's name under azure.com, and hostaddr to the address to dial"
+		}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		advice = "renew the server's certificate, or set this machine's clock"
 	case errors.As(err, &record):
@@ -326,5 +338,13 @@ func (f *floor) explain(err error) error {
 	default:
 		return err
 	}
-	return &tlsError{text: "TLS: " + quoteForeign(err.Error()) + ": " + advice, err: err}
+	return &tlsError{text: "TLS: " + what + ": " + advice, err: err}
+}
+
+func certificateNames(cert *x509.Certificate) []string {
+	names := slices.Clone(cert.DNSNames)
+	for _, ip := range cert.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
 }
