@@ -246,6 +246,12 @@ func TestHostaddrIsDialledAndTheNameVerified(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantUser(t, openConnector(t, c), app.Name)
+
+	unresolved := throughHosts(t, s)
+	unresolved.Hosts[0].Name, unresolved.Hosts[0].Addr = "db.invalid", "127.0.0.1"
+	if c, err = azurepg.NewConnector(unresolved); err != nil {
+		t.Fatal(err)
+	}
 	own, err := pgxpool.ParseConfig("host=db.invalid dbname=postgres")
 	if err != nil {
 		t.Fatal(err)

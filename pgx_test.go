@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -397,47 +396,4 @@ func TestPoolKeysAreRefusedBySQLOpen(t *testing.T) {
 	if !errors.As(err, &de) || de.Key != "pool_max_conns" || !strings.Contains(err.Error(), "SetMaxOpenConns") {
 		t.Errorf("got %v; want a DSNError that names SetMaxOpenConns", err)
 	}
-}
-
-func BenchmarkConnect(b *testing.B) {
-	s := sharedAzure(b)
-	app := s.AddServicePrincipal("bench-app")
-	c := connector(b, bySecret(s, app), nil)
-	token := ""
-	limit, err := pgx.ParseConfig("host=" + s.Postgres.Host + " port=" + portOf(s) + " dbname=postgres user=bench-app sslmode=verify-full sslrootcert=" + s.Postgres.CAFile)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if conn, err := c.Connect(b.Context()); err != nil {
-		b.Fatal(err)
-	} else {
-		_ = conn.Close()
-	}
-	tokens := s.Entra.Tokens()
-	token = tokens[len(tokens)-1]
-	limit.Password = token
-	var opened atomic.Int64
-	b.Run("pgx with the token as a fixed password", func(b *testing.B) {
-		b.ReportAllocs()
-		static := stdlib.GetConnector(*limit)
-		for b.Loop() {
-			conn, err := static.Connect(b.Context())
-			if err != nil {
-				b.Fatal(err)
-			}
-			opened.Add(1)
-			_ = conn.Close()
-		}
-	})
-	b.Run("azurepg", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			conn, err := c.Connect(b.Context())
-			if err != nil {
-				b.Fatal(err)
-			}
-			opened.Add(1)
-			_ = conn.Close()
-		}
-	})
 }
