@@ -37,7 +37,8 @@ type Config struct {
 	User string
 
 	// SSLMode is "require", "verify-ca" or "verify-full". Empty: "verify-full".
-	// For Azure host names every mode means verify-full.
+	// For Azure host names every mode means verify-full. For others "require" sends
+	// the token to a server that nobody has verified: for test servers only.
 	SSLMode string
 	// SSLRootCert is a file of PEM certificates, or "system". Empty: system, which
 	// ParseDSN also leaves empty.
@@ -81,9 +82,9 @@ type Config struct {
 	// name, else public.
 	Cloud string
 	// RefreshAhead: a token this near its end is replaced in the background.
-	// Zero: 5 minutes.
+	// Zero: 5 minutes. Negative is an error.
 	RefreshAhead time.Duration
-	// TokenTimeout limits one token fetch. Zero: 30 s.
+	// TokenTimeout limits one token fetch. Zero: 30 s. Negative is an error.
 	TokenTimeout time.Duration
 
 	// Scope is the scope of the tokens. Empty: the database scope of the cloud
@@ -98,26 +99,27 @@ type Config struct {
 
 	// Credential gets the tokens. Nil: built from the fields above. A token cache
 	// of its own is kept for every Connector made with it.
-	Credential azcore.TokenCredential
+	Credential azcore.TokenCredential `json:"-"`
 	// Tokens is the token cache to use, with the scope and times that it has:
 	// Scope, RefreshAhead and TokenTimeout do not change it. Nil: one for each
 	// identity, shared by the whole process. At most one of Credential and Tokens
 	// may be set.
-	Tokens *TokenCache
+	Tokens *TokenCache `json:"-"`
 	// TLSConfig takes the place of SSLRootCert, SSLCert and SSLKey. Nil: from
 	// those. It is cloned for each host; the floor (TLS 1.2, verified) holds for
 	// it too: InsecureSkipVerify needs a VerifyConnection.
-	TLSConfig *tls.Config
+	TLSConfig *tls.Config `json:"-"`
 	// Base is the PostgreSQL driver underneath. Nil: pgx.
-	Base Base
+	Base Base `json:"-"`
 	// ConfigurePgx, if set, is called once by NewConnector with the settings for
 	// pgx, to add tracers and hooks. User, password, hosts and TLS are azurepg's:
 	// changes to them are undone. It is an error with another base.
-	ConfigurePgx func(*pgx.ConnConfig) error
-	// Logger receives a line for each token fetch, refused login and retry. A
-	// token cache that several Connectors share logs its fetches to the first
-	// Logger among theirs. Nil: silent.
-	Logger *slog.Logger
+	ConfigurePgx func(*pgx.ConnConfig) error `json:"-"`
+	// Logger receives lines at level Error (no token), Warn (login refused, a
+	// refresh failed, sslmode=require), Info (token fetched, login repeated) and
+	// Debug. A token cache that several Connectors share logs its fetches to the
+	// first Logger among theirs. Nil: silent.
+	Logger *slog.Logger `json:"-"`
 }
 
 // Clone returns a deep copy of c. Credential, Tokens, Logger and the functions

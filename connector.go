@@ -13,11 +13,13 @@ import (
 // Base makes the function that opens connections with one PostgreSQL driver,
 // the base, for a Config that NewConnector has checked and completed. It is
 // called once by NewConnector, dials nothing, and returns a *DSNError for a
-// setting that the base cannot honour.
+// setting that the base cannot honour. The Config is the Connector's own: it is
+// not to be changed, and holds secrets.
 type Base func(*Config) (OpenFunc, error)
 
 // OpenFunc opens one physical connection and returns the base driver's own
-// driver.Conn, or an error. It is called concurrently.
+// driver.Conn, or an error. It is called concurrently, and does not keep the
+// Login's password.
 //
 // A refusal by the server is an error that is or wraps one with a method
 // SQLState() string, which returns a code of class 28. It is taken as a refusal
@@ -33,7 +35,8 @@ type Login struct {
 	Password Secret
 	// Dial opens a TLS connection to one of the Config's hosts, verified as the
 	// Config demands; address is "host:port" as in Config.Hosts, and any other
-	// address is refused. It works after the login too, for cancel requests.
+	// address is refused with ErrInsecureTLS. It works after the login too, for
+	// cancel requests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -64,7 +67,8 @@ var _ driver.Connector = (*Connector)(nil)
 type Stats struct {
 	// Opened counts the physical connections that logged in.
 	Opened uint64
-	// Failed counts the calls of Connect that returned an error.
+	// Failed counts the calls of Connect that returned an error. pgxpool does not
+	// call it: its failures are not counted.
 	Failed uint64
 	// Refused counts the logins that the server refused.
 	Refused uint64
@@ -97,6 +101,9 @@ func NewConnector(cfg *Config) (*Connector, error) {
 	if c.tokens, err = tokenCache(checked); err != nil {
 		return nil, err
 	}
+	if l := checked.Logger; l != nil && floor.mode == sslRequire {
+		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: sslmode=require: tokens go to a server that is not verified")
+	}
 	return c, nil
 }
 
@@ -105,7 +112,9 @@ func (c *Connector) setBase(f *floor) (err error) {
 		if c.cfg.ConfigurePgx != nil {
 			return &DSNError{Key: "ConfigurePgx", Err: errors.New("it needs the pgx base, which Config.Base has replaced")}
 		}
-		c.open, err = c.cfg.Base(c.cfg)
+		if c.open, err = c.cfg.Base(c.cfg); err == nil && c.open == nil {
+			err = &DSNError{Key: "Base", Err: errors.New("it made no OpenFunc")}
+		}
 		return err
 	}
 	if c.pgx, err = newPgxBase(c.cfg, f); err != nil {
@@ -115,9 +124,9 @@ func (c *Connector) setBase(f *floor) (err error) {
 	return nil
 }
 
-// Format prints the hosts' number and the credential's name, for every verb.
+// Format prints the number of hosts and the credential's name, for every verb.
 func (c *Connector) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "azurepg.Connector(%d hosts, %v)", len(c.cfg.Hosts), c.tokens)
+	_, _ = fmt.Fprintf(f, "azurepg.Connector(%d host(s), %v)", len(c.cfg.Hosts), c.tokens)
 }
 
 // Driver returns the Driver that c was opened by.
@@ -159,9 +168,10 @@ func (c *Connector) connect(ctx context.Context) (driver.Conn, error) {
 	}
 	next, err := c.tokens.replace(ctx, string(login.Password), !c.hopeless.Load())
 	if err != nil {
-		if isSameToken(err) {
+		if isFinal(err) {
 			c.hopeless.Store(true)
 		}
+		c.logNoRetry(login.User, err)
 		refused.token = err
 		return nil, refused
 	}
@@ -174,7 +184,7 @@ func (c *Connector) retry(ctx context.Context, token string) (driver.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	c.logRetry()
+	c.logRetry(login.User)
 	conn, refused, err := c.try(ctx, login)
 	if refused == nil {
 		return conn, err
@@ -188,7 +198,7 @@ func (c *Connector) retry(ctx context.Context, token string) (driver.Conn, error
 func (c *Connector) try(ctx context.Context, login Login) (driver.Conn, *AuthError, error) {
 	conn, err := c.open(ctx, login)
 	if err == nil {
-		c.succeeded(string(login.Password))
+		c.succeeded()
 		return conn, nil, nil
 	}
 	server, sent := refusal(err)
@@ -230,23 +240,29 @@ func (c *Connector) refusedError(login Login, server sqlStateError, err error, s
 func (c *Connector) logRefusal(user string, server sqlStateError, sent bool) {
 	c.refused.Add(1)
 	if l := c.cfg.Logger; l != nil {
-		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: login refused", slog.String("user", quoteForeign(user)),
-			slog.String("server", quoteForeign(server.Error())), slog.Bool("token_sent", sent))
+		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: login refused", slog.String("user", cutForeign(user)),
+			slog.String("sqlstate", cutForeign(server.SQLState())), slog.String("server", cutForeign(server.Error())), slog.Bool("token_sent", sent))
 	}
 }
 
 // logRetry books a second login with a new token.
-func (c *Connector) logRetry() {
+func (c *Connector) logRetry(user string) {
 	c.retried.Add(1)
 	if l := c.cfg.Logger; l != nil {
-		l.LogAttrs(context.Background(), slog.LevelInfo, "azurepg: logging in again with a new token")
+		l.LogAttrs(context.Background(), slog.LevelInfo, "azurepg: logging in again with a new token", slog.String("user", cutForeign(user)))
 	}
 }
 
-// succeeded books a login with token.
-func (c *Connector) succeeded(token string) {
+// logNoRetry says why a refused login is not tried again.
+func (c *Connector) logNoRetry(user string, why error) {
+	if l := c.cfg.Logger; l != nil {
+		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: not logging in again", slog.String("user", cutForeign(user)), slog.String("error", logText(why)))
+	}
+}
+
+// succeeded books a login.
+func (c *Connector) succeeded() {
 	c.opened.Add(1)
-	c.tokens.accepted(token)
 	if c.hopeless.Load() {
 		c.hopeless.Store(false)
 	}

@@ -203,6 +203,50 @@ func TestWrongRoleCostsOneFurtherTokenRequestEver(t *testing.T) {
 	_ = conn.Close()
 }
 
+// The verdict that a role is wrong is the Connector's own: it must not keep the
+// cache from replacing a token that is revoked afterwards.
+func TestWrongRoleElsewhereDoesNotHinderTheRightOne(t *testing.T) {
+	noAzure(t)
+	const wrongRole = "wrong"
+	var fetches atomic.Int64
+	revoked := map[string]bool{}
+	base := func(cfg *azurepg.Config) (azurepg.OpenFunc, error) {
+		return func(_ context.Context, login azurepg.Login) (driver.Conn, error) {
+			if login.User == wrongRole || revoked[string(login.Password)] {
+				return nil, stateError{"28P01"}
+			}
+			return nothingConn{}, nil
+		}, nil
+	}
+	synctest.Test(t, func(t *testing.T) {
+		tokens := azurepg.NewTokenCache(credential(func() azcore.AccessToken {
+			return azcore.AccessToken{Token: fmt.Sprint("token-", fetches.Add(1)), ExpiresOn: time.Now().Add(24 * time.Hour)}
+		}), nil)
+		connect := func(user string) error {
+			c, err := azurepg.NewConnector(&azurepg.Config{Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: user, Base: base, Tokens: tokens})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.Connect(t.Context())
+			return err
+		}
+		if err := connect("right"); err != nil {
+			t.Fatal(err)
+		}
+		if err := connect(wrongRole); err == nil {
+			t.Fatal("the wrong role logged in")
+		}
+		time.Sleep(time.Minute)
+		revoked["token-1"], revoked["token-2"] = true, true
+		if err := connect("right"); err != nil {
+			t.Errorf("after the revocation: %v", err)
+		}
+		if got := fetches.Load(); got != 3 {
+			t.Errorf("%d fetches; want 3", got)
+		}
+	})
+}
+
 func TestPlatformThatKeepsTheTokenIsAskedOnce(t *testing.T) {
 	noAzure(t)
 	s := azurepgtest.Start(t)
@@ -217,8 +261,8 @@ func TestPlatformThatKeepsTheTokenIsAskedOnce(t *testing.T) {
 		var refused *azurepg.AuthError
 		if _, err := c.Connect(t.Context()); !errors.As(err, &refused) || refused.Retried {
 			t.Fatalf("got %v; want an AuthError without a retry", err)
-		} else if i == 0 && !strings.Contains(err.Error(), "same token") {
-			t.Fatalf("%v\ndoes not say that the same token came back", err)
+		} else if i == 0 && !strings.Contains(err.Error(), "same one again") {
+			t.Fatalf("%v\ndoes not say that the same one came back", err)
 		}
 	}
 	if got := s.Postgres.Refusals(); got != 20 {

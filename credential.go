@@ -11,6 +11,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/azurepg/azurepg/internal/testroute"
@@ -60,8 +61,8 @@ func missing(settings ...setting) error {
 }
 
 // newCredential builds the credential that cfg names. It reads environment and
-// files, and asks nobody for a token.
-func newCredential(cfg *Config) (azcore.TokenCredential, error) {
+// files, and asks nobody for a token. watch sees each answer of Entra.
+func newCredential(cfg *Config, watch policy.Policy) (azcore.TokenCredential, error) {
 	tenant := newSetting("azure_tenant_id", "AZURE_TENANT_ID", cfg.TenantID)
 	client := newSetting("azure_client_id", "AZURE_CLIENT_ID", cfg.ClientID)
 	host := authority(cfg)
@@ -70,7 +71,10 @@ func newCredential(cfg *Config) (azcore.TokenCredential, error) {
 	}
 	b := credentialBuilder{
 		cfg: cfg, tenant: tenant, client: client,
-		options: azcore.ClientOptions{Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: host}},
+		options: azcore.ClientOptions{
+			Cloud:            cloud.Configuration{ActiveDirectoryAuthorityHost: host},
+			PerRetryPolicies: []policy.Policy{watch},
+		},
 	}
 	if t := testroute.Lookup(tenant.value, client.value, cfg.ManagedIdentityResourceID, cfg.ManagedIdentityObjectID); t != nil {
 		b.options.Transport = t
@@ -217,6 +221,9 @@ func fileError(key string, err error) error {
 
 // credentialName names a credential from code by its type.
 func credentialName(cred azcore.TokenCredential) string {
+	if cred == nil {
+		return "nil"
+	}
 	name := fmt.Sprintf("%T", cred)
 	return name[strings.LastIndex(name, ".")+1:]
 }

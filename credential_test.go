@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -131,6 +133,67 @@ func TestFaultsOfTheTokenServiceAreTemporary(t *testing.T) {
 				t.Errorf("%q is more than one line", err)
 			}
 		})
+	}
+}
+
+// azidentity answers a refusal for now with tries of its own, until time is up.
+func TestRefusalForNowIsNotReportedAsSilence(t *testing.T) {
+	noAzure(t)
+	for _, row := range []struct {
+		name  string
+		fault azurepgtest.Fault
+		code  int
+	}{
+		{"503", azurepgtest.Status(503, 0), 503},
+		{"429", azurepgtest.Status(429, 7*time.Second), 429},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := azurepgtest.New(&azurepgtest.Options{NoPostgres: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = s.Close() }()
+			app := s.AddServicePrincipal("app")
+			s.Entra.Fault(row.fault, 0)
+			c, err := azurepg.NewConnector(&azurepg.Config{Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: "app", AzureCredential: "client_secret",
+				TenantID: app.TenantID, ClientID: app.ClientID, ClientSecret: azurepg.Secret(app.Secret), TokenTimeout: 2 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.Connect(t.Context())
+			var te *azurepg.TokenError
+			if !errors.As(err, &te) || te.StatusCode != row.code || !te.Temporary || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %#v (%v); want a temporary TokenError with status %d", te, err, row.code)
+			}
+			if row.code == 429 && te.RetryAfter != 7*time.Second {
+				t.Errorf("RetryAfter = %v; want 7s", te.RetryAfter)
+			}
+		})
+	}
+}
+
+// A server that is no token service can stand where the chain looks for one.
+func TestChainThatEndsWithAResponseNamesEachCredentialToo(t *testing.T) {
+	noAzure(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte("\n\tHUNTER2 in the body"))
+	}))
+	defer server.Close()
+	setenv(t, "IDENTITY_ENDPOINT="+server.URL, "IDENTITY_HEADER=x")
+	err := open(t, "host=db.example.com user=app").PingContext(t.Context())
+	var te *azurepg.TokenError
+	if !errors.As(err, &te) || te.StatusCode != 403 {
+		t.Fatalf("got %#v (%v); want a TokenError with status 403", te, err)
+	}
+	for _, part := range []string{"EnvironmentCredential", "WorkloadIdentityCredential", "ManagedIdentityCredential", "set azure_credential"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%v\nlacks %s", err, part)
+		}
+	}
+	if strings.Contains(err.Error(), "HUNTER2") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q holds the body, or more than a line", err)
 	}
 }
 

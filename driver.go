@@ -30,10 +30,12 @@
 //
 // # TLS
 //
-// sslmode is require, verify-ca or verify-full (the default); for Azure host
-// names every mode means verify-full. A token leaves only inside TLS 1.2 or
-// newer, to a server verified so, in answer to a request for a cleartext
-// password, as Azure sends it. After a refusal no other host gets it.
+// sslmode is verify-full (the default), verify-ca or require; for Azure host
+// names every mode means verify-full. For other hosts require, if it is asked for
+// by name, skips verification: it is for test servers. A token leaves only inside
+// TLS 1.2 or newer, to a server verified as the mode demands, in answer to a
+// request for a cleartext password, as Azure sends it. After a refusal no other
+// host gets it.
 //
 // # Errors
 //
@@ -65,7 +67,7 @@ var (
 )
 
 // OpenConnector returns a *Connector for the DSN. database/sql calls it at
-// sql.Open.
+// sql.Open. Its errors are *DSNError, also for pool_* keys.
 func (d Driver) OpenConnector(dsn string) (driver.Connector, error) {
 	cfg, err := ParseDSN(dsn)
 	if err != nil {

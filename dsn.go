@@ -85,14 +85,14 @@ const (
 // A token is sent over TLS only. Whatever sslmode says, servers under the domains of
 // Azure (postgres.database.azure.com, postgres.cosmos.azure.com and those of the
 // national clouds) are verified in full, and so are all hosts of a list that has one
-// of them. For others, a sslmode in the DSN decides; the service file and PGSSLMODE
+// of them. For others, an sslmode in the DSN decides; the service file and PGSSLMODE
 // can make it stricter, but not weaker.
 //
 //   - sslmode: [PGSSLMODE] verify-full checks the certificate and the name in it;
 //     verify-ca checks the certificate, and needs a file in sslrootcert; require checks
 //     nothing, but becomes verify-ca where sslrootcert is a file. disable, allow and
 //     prefer are ErrInsecureTLS, unless they come from the service file or PGSSLMODE
-//     and the DSN has a sslmode of its own. Default: verify-full.
+//     and the DSN has an sslmode of its own. Default: verify-full.
 //   - ssl: true means sslmode=require where there is no sslmode; false is refused like
 //     sslmode=disable. Default: none.
 //   - sslrootcert: [PGSSLROOTCERT] file of the PEM certificates to trust, or system for

@@ -66,7 +66,11 @@ func checkCredential(c *Config) error {
 		case given:
 			return dsnErrorf(k.name, "Config.Credential or Config.Tokens takes its place: leave one out")
 		case !slices.Contains(users, c.AzureCredential):
-			return dsnErrorf(k.name, "azure_credential=%s does not use it; it is for azure_credential=%s", c.AzureCredential, orList(users))
+			hint := ""
+			if k.name == "azure_client_id" && c.AzureCredential == credentialDefault {
+				hint = ", or set AZURE_CLIENT_ID, which the default one reads"
+			}
+			return dsnErrorf(k.name, "azure_credential=%s does not use it; it is for azure_credential=%s%s", c.AzureCredential, orList(users), hint)
 		case c.AzureCredential == credentialManaged:
 			if identities++; identities > 1 {
 				return dsnErrorf(k.name, "only one of %s can name the managed identity", strings.Join(managedIdentityKeys, ", "))

@@ -38,6 +38,9 @@ func resolveName(name, where string) (string, error) {
 	if err := misspelt(lower, where); err != nil {
 		return "", err
 	}
+	if isSecretKey(lower) {
+		return "", dsnErrorf("DSN", "%s has the name of a secret, and would go to the server: remove it (azurepg's own are azure_client_secret and azure_client_certificate_password)", where)
+	}
 	if !isParamName(name) {
 		return "", dsnErrorf("DSN", "%s has a name that no setting can have", where)
 	}
@@ -62,10 +65,10 @@ func misspelt(lower, where string) error {
 	if meant := nearestKey(lower); meant == "password" {
 		return dsnErrorf(meant, "%s is probably meant as password; %w", where, ErrPasswordInDSN)
 	} else if meant != "" {
-		return dsnErrorf(meant, "%s is probably meant as this key: write %s", where, meant)
+		return dsnErrorf(meant, "%s looks like a misspelt %s: write that", where, meant)
 	}
 	if azure {
-		return dsnErrorf("DSN", "%s begins with azure, but is no key of azurepg", where)
+		return dsnErrorf("DSN", "%s begins with azure, but is no key of azurepg: ParseDSN lists them", where)
 	}
 	if pool {
 		return dsnErrorf("DSN", "%s begins with pool_, but is no key of pgxpool", where)

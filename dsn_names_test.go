@@ -2,13 +2,14 @@ package azurepg
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 )
 
 func TestMisspeltKeysAreNamed(t *testing.T) {
-	const like, fold = "parameter 1 is probably meant as this key: write ", "parameter 1 differs from this key only in case: write "
+	const like, fold = "parameter 1 looks like a misspelt %s: write that", "parameter 1 differs from this key only in case: write %s"
 	for _, tt := range []struct{ name, meant, text string }{
 		{"SSLMODE", "sslmode", fold},
 		{"sslMode", "sslmode", fold},
@@ -46,11 +47,11 @@ func TestMisspeltKeysAreNamed(t *testing.T) {
 		_, err := parseDSN("postgres://h/?"+tt.name+"=HUNTER", stubSource(nil, nil))
 		switch {
 		case tt.meant != "":
-			wantDSNError(t, err, "azurepg: "+tt.meant+": "+tt.text+tt.meant)
+			wantDSNError(t, err, "azurepg: "+tt.meant+": "+fmt.Sprintf(tt.text, tt.meant))
 		case strings.HasPrefix(tt.name, "pool"):
 			wantDSNError(t, err, "azurepg: DSN: parameter 1 begins with pool_, but is no key of pgxpool")
 		default:
-			wantDSNError(t, err, "azurepg: DSN: parameter 1 begins with azure, but is no key of azurepg")
+			wantDSNError(t, err, "azurepg: DSN: parameter 1 begins with azure, but is no key of azurepg: ParseDSN lists them")
 		}
 	}
 }

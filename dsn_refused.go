@@ -11,8 +11,8 @@ import (
 // Source: PQconninfoOptions in fe-connect.c of PostgreSQL 18; pgx 5.12; lib/pq 1.12.
 var refusedKeys = map[string]string{
 	"passfile":                 "password files are never read: azurepg logs in with Entra tokens only",
-	"sslcrl":                   "revocation lists are not checked",
-	"sslcrldir":                "revocation lists are not checked",
+	"sslcrl":                   "revocation lists are not checked: leave it out",
+	"sslcrldir":                "revocation lists are not checked: leave it out",
 	"sslpassword":              "encrypted client keys cannot be read: decrypt the file, or use Config.TLSConfig",
 	"sslinline":                "certificates are given as files, or by Config.TLSConfig",
 	"ssl_max_protocol_version": "TLS has no upper limit here: leave it out, or use Config.TLSConfig",
@@ -29,8 +29,8 @@ var refusedKeys = map[string]string{
 	"oauth_scope":              "the server is sent a token as a password: use azure_scope",
 	"scram_client_key":         "azurepg logs in with Entra tokens, not with SCRAM",
 	"scram_server_key":         "azurepg logs in with Entra tokens, not with SCRAM",
-	"tty":                      "libpq dropped it, and so does azurepg",
-	"authtype":                 "libpq dropped it, and so does azurepg",
+	"tty":                      "libpq dropped it, and so does azurepg: leave it out",
+	"authtype":                 "libpq dropped it, and so does azurepg: leave it out",
 
 	"disable_prepared_binary_result": "it is not supported: use binary_parameters with lib/pq",
 	"prefer_simple_protocol":         "use default_query_exec_mode=simple_protocol",
@@ -87,7 +87,13 @@ var otherWords = func() map[string]otherWord {
 	add("hosts are tried in their order", "hostRecheckSeconds", "loadBalanceHosts", "load balance hosts")
 	add("set it with Config.ConfigurePgx or on the statements", "reWriteBatchedInserts", "defaultRowFetchSize", "stringtype")
 	add("pools belong to database/sql or pgxpool", "pooling", "poolclass", "connection lifetime", "connection idle lifetime")
-	add("log in with the azure_ keys", "integrated security", "authentication", "trusted_connection", "sslauth", "authenticationPluginClassName", "token", "access_token", "accesstoken", "azure")
+	add("azurepg calls it azure_tenant_id", "tenant_id", "tenantid", "tenant")
+	add("azurepg calls it azure_client_id", "client_id", "clientid", "application_id")
+	add("azurepg calls it azure_client_secret", "client_secret", "clientsecret")
+	add("azurepg calls it azure_client_certificate_path", "client_certificate_path", "certificate_path")
+	add("azurepg calls it azure_client_certificate_password", "client_certificate_password", "certificate_password")
+	add("azurepg calls it azure_federated_token_file", "federated_token_file")
+	add("remove it: azurepg fetches the token itself, as the azure_ keys say", "integrated security", "authentication", "trusted_connection", "sslauth", "authenticationPluginClassName", "token", "access_token", "accesstoken", "azure")
 	return m
 }()
 

@@ -1,6 +1,7 @@
 package azurepg
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -126,8 +127,8 @@ var badDSNs = []struct {
 	{"verify-ca without roots", "host=h sslmode=verify-ca", nil, "azurepg: sslmode: verify-ca needs a file in sslrootcert, since anybody can have a certificate that the system trusts: name one, or use verify-full"},
 	{"verify-ca with the system's roots", "host=h sslmode=verify-ca sslrootcert=system", nil, "azurepg: sslmode: verify-ca needs a file in sslrootcert, since anybody can have a certificate that the system trusts: name one, or use verify-full"},
 	{"require with the system's roots", "host=h sslmode=require sslrootcert=system", nil, "azurepg: sslrootcert: system needs sslmode=verify-full, since anybody can have a certificate that the system trusts"},
-	{"certificate without key", "host=h sslcert=/HUNTER", nil, "azurepg: sslkey: sslcert needs it"},
-	{"key without certificate", "host=h sslkey=/HUNTER", nil, "azurepg: sslcert: sslkey needs it"},
+	{"certificate without key", "host=h sslcert=/HUNTER", nil, "azurepg: sslkey: sslcert is set without it: give both"},
+	{"key without certificate", "host=h sslkey=/HUNTER", nil, "azurepg: sslcert: sslkey is set without it: give both"},
 	{"old TLS", "host=h ssl_min_protocol_version=TLSv1", nil, "azurepg: ssl_min_protocol_version: it must be TLSv1.2 or TLSv1.3"},
 	{"old TLS in the environment", "host=h", map[string]string{"PGSSLMINPROTOCOLVERSION": "TLSv1"}, "azurepg: PGSSLMINPROTOCOLVERSION: it must be TLSv1.2 or TLSv1.3"},
 	{"negotiation", "host=h sslnegotiation=DIRECT", nil, "azurepg: sslnegotiation: it must be postgres or direct"},
@@ -152,7 +153,7 @@ var badDSNs = []struct {
 	// Entra.
 	{"unknown credential", "host=h azure_credential=HUNTER", nil, "azurepg: azure_credential: it must be default, environment, workload_identity, managed_identity, client_secret, client_certificate, azure_cli, azure_developer_cli or azure_powershell"},
 	{"secret without credential", "host=h azure_client_secret=HUNTER", nil, "azurepg: azure_client_secret: azure_credential=default does not use it; it is for azure_credential=client_secret"},
-	{"client without credential", "host=h azure_client_id=HUNTER", nil, "azurepg: azure_client_id: azure_credential=default does not use it; it is for azure_credential=workload_identity, managed_identity, client_secret or client_certificate"},
+	{"client without credential", "host=h azure_client_id=HUNTER", nil, "azurepg: azure_client_id: azure_credential=default does not use it; it is for azure_credential=workload_identity, managed_identity, client_secret or client_certificate, or set AZURE_CLIENT_ID, which the default one reads"},
 	{"tenant of the environment credential", "host=h azure_credential=environment azure_tenant_id=HUNTER", nil, "azurepg: azure_tenant_id: azure_credential=environment does not use it; it is for azure_credential=default, workload_identity, client_secret, client_certificate, azure_cli, azure_developer_cli or azure_powershell"},
 	{"certificate password of a secret", "host=h azure_credential=client_secret azure_client_certificate_password=HUNTER", nil, "azurepg: azure_client_certificate_password: azure_credential=client_secret does not use it; it is for azure_credential=client_certificate"},
 	{"two managed identities", "host=h azure_credential=managed_identity azure_client_id=HUNTER azure_managed_identity_resource_id=HUNTER", nil, "azurepg: azure_managed_identity_resource_id: only one of azure_client_id, azure_managed_identity_resource_id, azure_managed_identity_object_id can name the managed identity"},
@@ -177,15 +178,15 @@ var badDSNs = []struct {
 	{"load balancing", "host=h load_balance_hosts=random", nil, "azurepg: load_balance_hosts: hosts are tried in their order: leave it out, or say disable"},
 	{"protocol", "host=h min_protocol_version=3.2", nil, "azurepg: min_protocol_version: azurepg speaks protocol 3.0: leave it out, or say 3.0"},
 	{"keepalives", "host=h keepalives_idle=HUNTER", nil, "azurepg: keepalives_idle: it must be a whole number"},
-	{"revocation list", "host=h sslcrl=/HUNTER", nil, "azurepg: sslcrl: revocation lists are not checked"},
-	{"revocation list of the environment", "host=h", map[string]string{"PGSSLCRL": "/HUNTER"}, "azurepg: PGSSLCRL: revocation lists are not checked"},
+	{"revocation list", "host=h sslcrl=/HUNTER", nil, "azurepg: sslcrl: revocation lists are not checked: leave it out"},
+	{"revocation list of the environment", "host=h", map[string]string{"PGSSLCRL": "/HUNTER"}, "azurepg: PGSSLCRL: revocation lists are not checked: leave it out"},
 	{"Prisma's schema", "postgres://h/?schema=HUNTER", nil, "azurepg: schema: azurepg calls it search_path"},
 	{"Prisma's pool", "postgres://h/?connection_limit=5", nil, "azurepg: connection_limit: use pool_max_conns with NewPool, SetMaxOpenConns with database/sql"},
 	{"Prisma's PgBouncer", "postgres://h/?pgbouncer=true", nil, "azurepg: pgbouncer: use default_query_exec_mode=exec"},
 	{"JDBC's schema", "postgres://h/?currentschema=HUNTER", nil, "azurepg: currentSchema: azurepg calls it search_path"},
 	{"pgx's database", "host=h database=HUNTER", nil, "azurepg: database: azurepg calls it dbname"},
 	{"a variable as a key", "PGHOST=HUNTER", nil, "azurepg: host: parameter 1 is the name of a variable: in a DSN write host"},
-	{"two complaints, the first counts", "host=h sslmode=HUNTER sslmod=HUNTER", nil, "azurepg: sslmode: parameter 3 is probably meant as this key: write sslmode"},
+	{"two complaints, the first counts", "host=h sslmode=HUNTER sslmod=HUNTER", nil, "azurepg: sslmode: parameter 3 looks like a misspelt sslmode: write that"},
 }
 
 func TestRefusedDSNs(t *testing.T) {
@@ -283,6 +284,35 @@ func TestConfigPrintsNoSecret(t *testing.T) {
 		}
 		if out := c.FormatDSN(); strings.Contains(out, "HUNTER") {
 			t.Errorf("FormatDSN writes %s", out)
+		}
+	}
+}
+
+func TestSecretsUnderOtherNamesDoNotGoToTheServer(t *testing.T) {
+	for _, name := range []string{"client_secret", "clientSecret", "my_secret", "app.secret", "db_password", "refresh_token", "certificate_password", "token"} {
+		for _, dsn := range []string{"postgres://h/d?" + name + "=HUNTER2", "host=h " + name + "=HUNTER2"} {
+			c, err := parseDSN(dsn, stubSource(nil, nil))
+			if err == nil || strings.Contains(err.Error(), "HUNTER2") {
+				t.Errorf("%s: %v, %v; want a refusal", name, c, err)
+			}
+		}
+		c := &Config{Hosts: []Host{{Name: "h"}}, RuntimeParams: map[string]string{name: "HUNTER2"}}
+		if _, err := c.checked(); err == nil {
+			t.Errorf("%s in RuntimeParams is accepted", name)
+		}
+	}
+}
+
+func TestConfigAsJSONHoldsNoSecretAndNoCode(t *testing.T) {
+	c, err := parseDSN("host=h azure_credential=client_secret azure_client_secret=HUNTER2", stubSource(nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.TLSConfig, c.Base = &tls.Config{}, func(*Config) (OpenFunc, error) { return nil, nil }
+	for _, v := range []any{c, *c, struct{ C *Config }{c}} {
+		b, err := json.Marshal(v)
+		if err != nil || strings.Contains(string(b), "HUNTER2") || !strings.Contains(string(b), redacted) {
+			t.Errorf("%s, %v; want JSON with the secret redacted", b, err)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func TestSSLModeWithARootFileIsAtLeastVerifyCA(t *testing.T) {
 }
 
 func TestWeakSSLModesSayWhatToUse(t *testing.T) {
-	const line = ": azurepg sends tokens over verified TLS only: use verify-full"
+	const line = ": a token is only ever sent inside TLS, to a server verified as sslmode demands: use verify-full"
 	for _, mode := range []string{"disable", "allow", "prefer"} {
 		for _, host := range []string{"h", "x.postgres.database.azure.com"} {
 			_, err := parseDSN("host="+host+" sslmode="+mode, stubSource(nil, nil))

@@ -14,7 +14,7 @@ var ErrPasswordInDSN = errors.New("a password is given, but azurepg logs in with
 
 // ErrInsecureTLS says that a setting would send the token without TLS or
 // without the verification that azurepg insists on.
-var ErrInsecureTLS = errors.New("azurepg sends tokens over verified TLS only")
+var ErrInsecureTLS = errors.New("a token is only ever sent inside TLS, to a server verified as sslmode demands")
 
 // DSNError is a setting that azurepg cannot work with. Its text names the key,
 // never the value.
@@ -54,13 +54,20 @@ type TokenError struct {
 
 	detail string // what happened, safe to print
 	cause  error  // safe to unwrap: of a context, or a *DSNError
-	same   bool   // the credential returned the token that is already in use
 }
 
 // Error returns one line: the credential, what happened, what to do.
 func (e *TokenError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "azurepg: no token from credential %s: ", e.Credential)
+	b.WriteString(e.what())
+	return b.String()
+}
+
+// what is the text of e without its beginning, for a log line that names the
+// credential by itself.
+func (e *TokenError) what() string {
+	var b strings.Builder
 	b.WriteString(e.detail)
 	var facts []string
 	if e.StatusCode != 0 {
@@ -93,36 +100,10 @@ func badTokenError(credential, what string) error {
 	return &TokenError{Credential: credential, detail: "it returned " + what}
 }
 
-// hopelessError is for a refusal that a new token will not cure: that was tried.
-func hopelessError(credential string) error {
-	return &TokenError{Credential: credential, same: true,
-		detail: "none is asked for again, since after an earlier refusal there was no other, or that was refused too"}
-}
-
-func sameTokenError(credential string) error {
-	e := &TokenError{Credential: credential, detail: "it has returned the same token again", Temporary: true, same: true}
-	if credential == credentialManaged {
-		e.Advice = "Azure keeps the token of a managed identity for up to a day"
-	}
-	return e
-}
-
-// forcedError is for a refusal too soon after another one.
-func forcedError(credential string) error {
-	return &TokenError{Credential: credential, Temporary: true,
-		detail: fmt.Sprintf("a refusal has forced a new token less than %v ago", forceInterval)}
-}
-
-func isSameToken(err error) bool {
-	var te *TokenError
-	return errors.As(err, &te) && te.same
-}
-
-func timeoutError(credential string, limit time.Duration) error {
-	return &TokenError{
-		Credential: credential, Temporary: true, cause: context.DeadlineExceeded,
-		detail: fmt.Sprintf("no answer within %v (azure_token_timeout)", limit),
-	}
+// isFinal reports whether err says that another token is not to be had.
+func isFinal(err error) bool {
+	var none *noNewToken
+	return errors.As(err, &none) && none.final
 }
 
 // waitError is for a caller whose ctx ended before the token came.
@@ -131,45 +112,27 @@ func waitError(ctx context.Context, credential string) error {
 	if c := context.Cause(ctx); c != cause {
 		cause = errors.Join(cause, c)
 	}
-	return &TokenError{
-		Credential: credential, Temporary: true, cause: cause,
-		detail: "it had not answered when the caller's time was up (" + ctx.Err().Error() + ")",
+	detail := "the caller's context has ended (" + ctx.Err().Error() + ")"
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		detail = "the caller's context ended before the token came (" + ctx.Err().Error() + "); a login without a cached token takes longer"
 	}
+	return &TokenError{Credential: credential, Temporary: true, cause: cause, detail: detail}
 }
 
-// entraCode is what azurepg knows about one of Entra's error codes.
-type entraCode struct {
-	means  string
-	advice string
-	reread bool // a new secret or certificate may already be on disk or in the environment
-	retry  bool
+// noNewToken is why there is no other token than the one in use, though
+// nothing failed.
+type noNewToken struct {
+	reason string
+	final  bool // another try before the normal refresh would not help either
 }
 
-// Source: Microsoft Entra authentication and authorization error codes,
-// learn.microsoft.com/entra/identity-platform/reference-error-codes, read 2026-11.
-var entraCodes = map[string]entraCode{
-	"AADSTS7000215": {means: "invalid client secret", advice: "check that azure_client_secret (or AZURE_CLIENT_SECRET) is the secret's value and not its id", reread: true},
-	"AADSTS7000222": {means: "the client secret has expired", advice: "create a new client secret for the application and deploy it", reread: true},
-	"AADSTS700027":  {means: "the certificate's signature was refused", advice: "upload the certificate to the application registration, or deploy the one that is registered", reread: true},
-	"AADSTS700016":  {means: "the application is unknown in this tenant", advice: "check azure_client_id and azure_tenant_id (or AZURE_CLIENT_ID and AZURE_TENANT_ID)"},
-	"AADSTS90002":   {means: "the tenant is unknown", advice: "check azure_tenant_id (or AZURE_TENANT_ID) and azure_cloud"},
-	"AADSTS900023":  {means: "the tenant id is malformed", advice: "check azure_tenant_id (or AZURE_TENANT_ID)"},
-	"AADSTS500011":  {means: "the database service is unknown in this tenant", advice: "check azure_scope and azure_cloud"},
-	"AADSTS1002012": {means: "the scope is malformed", advice: "it must end in /.default: leave azure_scope out"},
-	"AADSTS70011":   {means: "the scope is malformed", advice: "it must end in /.default: leave azure_scope out"},
-	"AADSTS50076":   {means: "multi-factor authentication is demanded", advice: "log in anew with the tool, for example az login, or use a service principal or managed identity"},
-	"AADSTS50079":   {means: "multi-factor authentication must be set up", advice: "log in interactively once, or use a service principal or managed identity"},
-	"AADSTS530003":  {means: "a Conditional Access policy refuses this device", advice: "use a compliant device, a service principal or a managed identity"},
-	"AADSTS53003":   {means: "a Conditional Access policy refuses the login", advice: "ask the tenant's administrator which policy it is"},
-	"AADSTS700021":  {means: "the federated token was issued for another application", advice: "check azure_client_id against the federated credential"},
-	"AADSTS700024":  {means: "the federated token has expired or is not yet valid", advice: "check the clock, and that the token file is being renewed", reread: true},
-	"AADSTS70021":   {means: "no federated credential matches the token", advice: "compare issuer, subject and audience of the federated credential with the service account"},
-	"AADSTS700211":  {means: "no federated credential matches the token's issuer", advice: "set the federated credential's issuer to the cluster's OIDC issuer URL"},
-	"AADSTS700212":  {means: "no federated credential matches the token's audience", advice: "set the federated credential's audience to api://AzureADTokenExchange"},
-	"AADSTS700213":  {means: "no federated credential matches the token's subject", advice: "set the federated credential's subject to system:serviceaccount:<namespace>:<name>"},
-	"AADSTS90033":   {means: "a temporary fault in Entra", retry: true},
-	"AADSTS50196":   {means: "too many identical requests", advice: "look for a program that fetches tokens in a loop", retry: true},
-}
+func (e *noNewToken) Error() string { return "azurepg: no new token: " + e.reason }
+
+var (
+	errSameToken = &noNewToken{"the credential returned the same one again (Azure keeps that of a managed identity for up to a day)", true}
+	errHopeless  = &noNewToken{"one did not help before", true}
+	errForced    = &noNewToken{fmt.Sprintf("another refusal asked for one less than %v ago", forceInterval), false}
+)
 
 // AuthError says that the server refused the login.
 type AuthError struct {
@@ -188,107 +151,35 @@ type AuthError struct {
 	server string // the server's words, quoted
 	sent   bool   // the token had been sent
 	err    error  // of the base driver
-	token  error  // why there was no newer token; nil: there was, or none was asked for
+	token  error  // why there was no newer token; nil: there was, or none was wanted
 }
 
-// Error returns one line: role, the server's words, whose token it was, what to do.
+// Error returns one line: role, the server's words, what to do, whose token it was.
 func (e *AuthError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "azurepg: the server refused the login as role %s: %s; the token is of %s", quoteForeign(e.User), e.server, e.Principal)
-	if e.Retried {
-		b.WriteString("; a new token was refused as well")
-	}
-	if e.token != nil {
-		b.WriteString("; no new token could be had: " + strings.TrimPrefix(e.token.Error(), "azurepg: "))
-	}
+	fmt.Fprintf(&b, "azurepg: the server refused the login as role %s: %s", quoteForeign(e.User), e.server)
 	if e.Advice != "" {
 		b.WriteString(": " + e.Advice)
 	}
-	return b.String()
+	b.WriteString(" (the token is of " + e.Principal)
+	switch {
+	case !e.sent:
+		b.WriteString(", and was not sent")
+	case e.Retried:
+		b.WriteString("; a new token was refused as well")
+	case e.token != nil:
+		b.WriteString("; " + strings.TrimPrefix(e.token.Error(), "azurepg: "))
+	}
+	return b.String() + ")"
 }
 
 // Unwrap returns the base driver's error, in which errors.As finds the server's
-// (*pgconn.PgError, *pq.Error), and the *TokenError if a newer token was wanted
-// and could not be had.
+// (*pgconn.PgError, *pq.Error), and the *TokenError if a newer token was asked
+// for and could not be had.
 func (e *AuthError) Unwrap() []error {
-	if e.token != nil {
-		return []error{e.err, e.token}
+	var te *TokenError
+	if errors.As(e.token, &te) {
+		return []error{e.err, te}
 	}
 	return []error{e.err}
-}
-
-// sqlStateError is how PostgreSQL drivers' errors show what the server said.
-type sqlStateError interface {
-	error
-	SQLState() string
-}
-
-// refusal returns the server's refusal in err, if there is one, and whether the
-// password, the token, had been sent. Of several hosts' errors any may be it.
-func refusal(err error) (server sqlStateError, sent bool) {
-	if server = findRefusal(err); server == nil {
-		return nil, false
-	}
-	var asked interface{ PasswordSent() bool }
-	return server, !errors.As(err, &asked) || asked.PasswordSent()
-}
-
-// findRefusal walks the tree of err for a code of class 28, where errors.As
-// would stop at the first code.
-func findRefusal(err error) sqlStateError {
-	if e, ok := err.(sqlStateError); ok && strings.HasPrefix(e.SQLState(), "28") {
-		return e
-	}
-	switch e := err.(type) {
-	case interface{ Unwrap() error }:
-		return findRefusal(e.Unwrap())
-	case interface{ Unwrap() []error }:
-		for _, err := range e.Unwrap() {
-			if found := findRefusal(err); found != nil {
-				return found
-			}
-		}
-	}
-	return nil
-}
-
-const listPrincipals = "select * from pgaadauth_list_principals(false) in database postgres"
-
-// refusalAdvice: the first row whose words the server used. The words are the
-// server's own, as seen in the wild; their SQLSTATE is not documented.
-var refusalAdvice = []struct{ words, advice string }{
-	{"token has expired", "check the clock of this machine"},
-	{"valid audience", "the token is for another service: leave azure_scope out, and check azure_cloud"},
-	{"invalid format", "the server could not read the token"},
-	{"oid mismatch", "the role was made for another principal of that name: drop it and make it anew with pgaadauth_create_principal"},
-	{"neither an aad_auth_tokentype_app_user", "the role is of a user, but the token is of an application or managed identity: set user to the role of that"},
-	{"cannot generate aad_auth_tokentype_app_user", "the role is of a user, but the token is of an application or managed identity: set user to the role of that"},
-	{"no pg_hba.conf entry", "the server does not accept this address: add it to the firewall rules, or connect from the server's network"},
-	{"pg_hba.conf rejects", "the server does not accept this address: add it to the firewall rules, or connect from the server's network"},
-}
-
-func newAuthError(user string, server sqlStateError, err error, token string, sent bool) *AuthError {
-	e := &AuthError{User: user, SQLState: server.SQLState(), server: quoteForeign(server.Error()), sent: sent, err: err}
-	c, _ := readClaims(token)
-	e.Principal = c.describe()
-	if !sent {
-		e.Principal += ", which was not sent"
-	}
-	words := strings.ToLower(server.Error())
-	for _, row := range refusalAdvice {
-		if strings.Contains(words, row.words) {
-			e.Advice = row.advice
-			return e
-		}
-	}
-	e.Advice = "check that the role exists, is spelt exactly so and belongs to this principal: " + listPrincipals
-	return e
-}
-
-// noUserError is for a token whose claims do not say a role name.
-func noUserError(c claims) error {
-	hint := "the token is of " + c.describe()
-	return &DSNError{Key: "user", Err: fmt.Errorf(
-		"the token does not say the role's name, set user (%s): %s lists the roles, %s those that exist",
-		hint, listPrincipals, "select rolname from pg_roles")}
 }

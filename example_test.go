@@ -102,10 +102,10 @@ func ExampleTokenError() {
 	var noToken *azurepg.TokenError
 	var refused *azurepg.AuthError
 	switch {
+	case errors.As(err, &refused): // first: it can hold a TokenError too
+		fmt.Println("PostgreSQL:", refused.SQLState, "the token is of", refused.Principal)
 	case errors.As(err, &noToken):
 		fmt.Println("Entra:", noToken.Code, "try again:", noToken.Temporary)
-	case errors.As(err, &refused):
-		fmt.Println("PostgreSQL:", refused.SQLState, "the token is of", refused.Principal)
 	}
 }
 

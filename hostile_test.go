@@ -111,7 +111,7 @@ func TestNoTokenReachesAServerBelowTheFloor(t *testing.T) {
 	}{
 		{azurepgtest.SkipsNegotiation, []string{"require", "verify-ca", "verify-full"}, ""},
 		{azurepgtest.RefusesTLS, []string{"require", "verify-ca", "verify-full"}, "TLS"},
-		{azurepgtest.SelfSigned, []string{"verify-ca", "verify-full"}, "set sslrootcert"},
+		{azurepgtest.SelfSigned, []string{"verify-ca", "verify-full"}, "not in the file of sslrootcert"},
 		{azurepgtest.OtherName, []string{"verify-full"}, "set host to a name in the certificate"},
 		{azurepgtest.OldTLS, []string{"require", "verify-ca", "verify-full"}, ""},
 		{azurepgtest.NeverAnswers, []string{"verify-full"}, ""},

@@ -26,7 +26,7 @@ type pgxBase struct {
 
 // newPgxBase makes the base from cfg, which is checked.
 func newPgxBase(cfg *Config, f *floor) (*pgxBase, error) {
-	cc, err := parseConstant()
+	cc, err := parseIsolated()
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func newPgxBase(cfg *Config, f *floor) (*pgxBase, error) {
 			return nil, &DSNError{Key: "ConfigurePgx", Err: err}
 		}
 	}
-	b.claim(cc, "")
+	b.takeOver(cc, "")
 	b.connector = stdlib.GetConnector(*cc, stdlib.OptionBeforeConnect(func(ctx context.Context, cc *pgx.ConnConfig) error {
 		a, ok := ctx.Value(attemptKey{}).(*attempt)
 		if !ok {
@@ -59,19 +59,19 @@ func newPgxBase(cfg *Config, f *floor) (*pgxBase, error) {
 	return b, nil
 }
 
-// constant is a DSN that overrides every variable and file that pgx reads: pgx
+// isolatedDSN is a DSN that overrides every variable and file that pgx reads: pgx
 // has no other way to make a ConnConfig, and reads the environment for all that
 // the DSN does not say. What matters is then set field by field.
-const constant = "host=localhost port=5432 user=azurepg dbname=azurepg passfile='' " +
+const isolatedDSN = "host=localhost port=5432 user=azurepg dbname=azurepg passfile='' " +
 	"sslmode=disable sslcert='' sslkey='' sslrootcert='' sslpassword='' sslsni=1 sslcertmode=allow sslnegotiation=postgres " +
 	"connect_timeout=0 target_session_attrs=any min_protocol_version=3.0 max_protocol_version=3.0 " +
 	"channel_binding=disable require_auth=password application_name='' options='' timezone=''"
 
-// parseConstant is pgx.ParseConfig without the environment.
-func parseConstant() (*pgx.ConnConfig, error) {
+// parseIsolated is pgx.ParseConfig without the environment.
+func parseIsolated() (*pgx.ConnConfig, error) {
 	var cc *pgx.ConnConfig
 	err := withoutService(func(service string) (err error) {
-		cc, err = pgx.ParseConfig(constant + service)
+		cc, err = pgx.ParseConfig(isolatedDSN + service)
 		return err
 	})
 	return cc, err
@@ -145,9 +145,9 @@ func setBaseParams(cc *pgx.ConnConfig, params map[string]string) error {
 	return nil
 }
 
-// claim sets what azurepg alone decides, whatever cc said before. A host with
+// takeOver sets what azurepg alone decides, whatever cc said before. A host with
 // an Addr is known to pgx by that: the name to verify is in its tls.Config.
-func (b *pgxBase) claim(cc *pgx.ConnConfig, user string) {
+func (b *pgxBase) takeOver(cc *pgx.ConnConfig, user string) {
 	f := b.floor
 	cc.User, cc.Password = user, ""
 	cc.Host, cc.Port, cc.TLSConfig = f.hosts[0].dialName(), f.hosts[0].port(), f.configs[0]
@@ -182,7 +182,8 @@ type pgxError struct {
 
 // Error is pgx's text in one line; pgx writes a line for each host.
 func (e *pgxError) Error() string {
-	return "azurepg: " + strings.NewReplacer(":\n\t", ": ", "\n\t", "; ", "\n", "; ").Replace(e.err.Error())
+	return "azurepg: " + strings.NewReplacer(":\n\t", ": ", "\n\t", "; ", "\n", "; ", "AfterNetConnect failed: ", "",
+		"tls error: server refused TLS connection", "the server offers no TLS, and was sent nothing").Replace(e.err.Error())
 }
 
 func (e *pgxError) Unwrap() error      { return e.err }

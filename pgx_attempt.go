@@ -29,7 +29,7 @@ type attempt struct {
 	user      string
 	hooks     hooks
 	onRefused func(token string, server *pgconn.PgError, sent bool) // may be nil
-	onSuccess func(token string)                                    // may be nil
+	onSuccess func()                                                // may be nil
 
 	mu      sync.Mutex // guards what follows
 	token   *Secret    // nil: the attempt is over
@@ -55,7 +55,7 @@ func (b *pgxBase) newAttempt(login Login) *attempt {
 
 // arm makes cc log in with a. cc is pgx's copy for one connect.
 func (a *attempt) arm(cc *pgx.ConnConfig) {
-	a.base.claim(cc, a.user)
+	a.base.takeOver(cc, a.user)
 	a.hooks = hooks{cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend, cc.OnPgError, cc.AfterConnect}
 	cc.DialFunc = a.dial
 	cc.AfterNetConnect = a.afterNetConnect
@@ -183,13 +183,8 @@ func (a *attempt) noteRefusal(err *pgconn.PgError) {
 // afterConnect runs when a host has let us in that is the right one
 // (target_session_attrs).
 func (a *attempt) afterConnect(ctx context.Context, conn *pgconn.PgConn) error {
-	a.mu.Lock()
-	token := a.token
-	a.mu.Unlock()
 	a.end()
-	if token != nil {
-		a.onSuccess(string(*token))
-	}
+	a.onSuccess()
 	if a.hooks.afterConnect == nil {
 		return nil
 	}

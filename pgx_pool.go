@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// BeforeConnect is pgx's hook of that name, for a pgxpool.Config of one's own:
+// BeforeConnect is pgx's hook of that name, for a pgxpool.Config of your own:
 //
 //	config.BeforeConnect = connector.BeforeConnect
 //
@@ -58,8 +58,8 @@ func (c *Connector) poolLogin(ctx context.Context) (Login, error) {
 		switch {
 		case err == nil:
 			token = next
-			c.logRetry()
-		case isSameToken(err):
+			c.logRetry(c.cfg.User)
+		case isFinal(err):
 			c.hopeless.Store(true)
 		}
 	}
@@ -85,7 +85,7 @@ func (c *Connector) PoolConfig() (*pgxpool.Config, error) {
 	}
 	var config *pgxpool.Config
 	err := withoutService(func(service string) (err error) {
-		dsn := constant + service
+		dsn := isolatedDSN + service
 		for _, key := range slices.Sorted(maps.Keys(c.cfg.PoolParams)) {
 			dsn += " " + key + "=" + c.cfg.PoolParams[key] // numbers and durations: checked
 		}
@@ -101,7 +101,8 @@ func (c *Connector) PoolConfig() (*pgxpool.Config, error) {
 }
 
 // NewPool is pgxpool.New with azurepg's DSN and logins. The DSN may hold pool_*
-// keys. Nothing is dialled unless the pool wants idle connections.
+// keys. Nothing is dialled unless the pool wants idle connections. Its errors are
+// *DSNError. For a Logger or Stats use NewConnector and PoolConfig.
 func NewPool(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 	cfg, err := ParseDSN(dsn)
 	if err != nil {

@@ -3,6 +3,7 @@ package azurepg
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -40,10 +41,13 @@ func (s Secret) mask() string {
 const foreignLimit = 200
 
 // quoteForeign makes a text that is not ours (of a server, a tool, a token)
-// fit to stand in an error or a log line: redacted, cut, and quoted so that it
-// can neither break the line nor forge another.
-func quoteForeign(s string) string {
-	s = Redact(s)
+// fit to stand in an error: redacted, cut, and quoted so that it can neither break
+// the line nor forge another.
+func quoteForeign(s string) string { return strconv.Quote(cutForeign(s)) }
+
+// cutForeign is for a log attribute, which the handler quotes: redacted and cut.
+func cutForeign(s string) string {
+	s = Redact(strings.TrimSpace(s))
 	if len(s) > foreignLimit {
 		cut := foreignLimit
 		for cut > 0 && !utf8.RuneStart(s[cut]) {
@@ -51,7 +55,17 @@ func quoteForeign(s string) string {
 		}
 		s = s[:cut] + "…"
 	}
-	return strconv.Quote(strings.TrimSpace(s))
+	return s
+}
+
+// logText is err's text for a log line that names azurepg and the credential by
+// itself.
+func logText(err error) string {
+	var te *TokenError
+	if errors.As(err, &te) {
+		return te.what()
+	}
+	return strings.TrimPrefix(err.Error(), "azurepg: ")
 }
 
 // A mask finds one shape of secret: what its pattern finds between its two

@@ -70,9 +70,9 @@ type TokenCacheOptions struct {
 	// Scope of the tokens. Empty: Azure Database for PostgreSQL, public cloud.
 	Scope string
 	// RefreshAhead: a token this near its end is replaced in the background,
-	// unless the token itself says when (RefreshOn). Zero: 5 minutes.
+	// unless the token itself says when (RefreshOn). Zero or less: 5 minutes.
 	RefreshAhead time.Duration
-	// Timeout limits one fetch. Zero: 30 s.
+	// Timeout limits one fetch. Zero or less: 30 s.
 	Timeout time.Duration
 	// Logger receives a line for each fetch, and a warning for each that fails.
 	// Nil: silent.
@@ -101,7 +101,7 @@ type cachedToken struct {
 	token   azcore.AccessToken
 	staleAt int64
 	endsAt  int64
-	forced  bool // refusals have forced all they may about this token
+	forced  bool // it came of a forced fetch, or outlasted one: Invalidate leaves it alone
 }
 
 // flight is one fetch under way. token and err are set before done is closed.
@@ -115,7 +115,8 @@ type flight struct {
 }
 
 // NewTokenCache returns a cache in front of cred. A nil opts is the zero
-// TokenCacheOptions. Nothing is fetched before the first Token.
+// TokenCacheOptions. Nothing is fetched before the first Token, which is also
+// where a nil cred is an error.
 func NewTokenCache(cred azcore.TokenCredential, opts *TokenCacheOptions) *TokenCache {
 	if opts == nil {
 		opts = &TokenCacheOptions{}
@@ -141,6 +142,7 @@ func newTokenCache(source *tokenSource, opts TokenCacheOptions) *TokenCache {
 	if c.timeout <= 0 {
 		c.timeout = defaultTokenTimeout
 	}
+	source.timeout = c.timeout
 	c.forcedAt = -forceInterval
 	c.setLogger(opts.Logger)
 	return c
@@ -191,28 +193,18 @@ var _ azcore.TokenCredential = (*TokenCache)(nil)
 
 // Invalidate says that the server has refused the token rejected. If that is
 // still the token in use it is dropped: the next Token waits for a new one. At
-// most one fetch in 30 s is forced so, and a token from a forced fetch is not
-// dropped again; then the token stays. If the fetch fails, the old token is
-// back in use.
+// most one fetch in 30 s is forced so, and a token that came of a forced fetch
+// stays until it is renewed in its time, even if it is refused as well: what is
+// wrong then is not the token. If the fetch fails, the old token is back in use.
 func (c *TokenCache) Invalidate(rejected string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.current.Load()
-	if t == nil || t.token.Token != rejected || !c.mayForce(t) {
+	if t == nil || t.token.Token != rejected || t.forced || c.elapsed(time.Now())-c.forcedAt < forceInterval {
 		return
 	}
 	c.dropped = t
 	c.current.Store(nil)
-}
-
-// accepted says that token has just logged in: should it be refused one day, a
-// new one may be forced again.
-func (c *TokenCache) accepted(token string) {
-	if t := c.current.Load(); t != nil && t.forced && t.token.Token == token {
-		free := *t
-		free.forced = false
-		c.current.CompareAndSwap(t, &free)
-	}
 }
 
 // Format prints the credential's name and the scope, for every verb.
@@ -233,7 +225,7 @@ func (c *TokenCache) Stats() TokenStats {
 
 // replace returns a token in place of rejected: the present one if it is
 // another, else, with force, that of a fetch, which it forces if it may. The
-// error says why there is no other token; isSameToken(err) if another try
+// error says why there is no other token; isFinal(err) if another try
 // before the normal refresh would not help either. Meanwhile Token goes on
 // serving rejected: it may be good for other servers and roles.
 func (c *TokenCache) replace(ctx context.Context, rejected string, force bool) (azcore.AccessToken, error) {
@@ -246,8 +238,8 @@ func (c *TokenCache) replace(ctx context.Context, rejected string, force bool) (
 		case err == nil && token.Token != rejected:
 			return token, nil
 		case err == nil:
-			return azcore.AccessToken{}, sameTokenError(c.source.name)
-		case f == nil || f.forced || !isSameToken(err):
+			return azcore.AccessToken{}, errSameToken
+		case f == nil || f.forced || !isFinal(err):
 			return azcore.AccessToken{}, err
 		}
 		// The fetch had begun before the refusal, and brought what the credential
@@ -265,15 +257,13 @@ func (c *TokenCache) replacement(rejected string, force bool) (*flight, azcore.A
 	case t.valid(time.Now()) && t.token.Token != rejected:
 		return nil, t.token, nil
 	case !force:
-		return nil, azcore.AccessToken{}, hopelessError(c.source.name)
+		return nil, azcore.AccessToken{}, errHopeless
 	case c.flight != nil:
 		return c.flight, azcore.AccessToken{}, nil
 	case !t.valid(time.Now()):
 		return c.begin(c.dropped.valid(time.Now())), azcore.AccessToken{}, nil
-	case t.forced:
-		return nil, azcore.AccessToken{}, hopelessError(c.source.name)
-	case !c.mayForce(t):
-		return nil, azcore.AccessToken{}, forcedError(c.source.name)
+	case c.elapsed(time.Now())-c.forcedAt < forceInterval:
+		return nil, azcore.AccessToken{}, errForced
 	}
 	return c.begin(true), azcore.AccessToken{}, nil
 }
@@ -313,7 +303,7 @@ func (c *TokenCache) wait(ctx context.Context) (azcore.AccessToken, error) {
 		}
 		c.mu.Unlock()
 		token, err := c.await(ctx, f)
-		if err == nil || f.forced || !isSameToken(err) {
+		if err == nil || f.forced || !isFinal(err) {
 			return token, err
 		}
 		// Invalidate came in the middle of a refresh, which then brought the
@@ -329,11 +319,6 @@ func (c *TokenCache) await(ctx context.Context, f *flight) (azcore.AccessToken, 
 	case <-ctx.Done():
 		return azcore.AccessToken{}, waitError(ctx, c.source.name)
 	}
-}
-
-// mayForce reports whether a refusal of t may force a fetch. The caller holds mu.
-func (c *TokenCache) mayForce(t *cachedToken) bool {
-	return !t.forced && c.elapsed(time.Now())-c.forcedAt >= forceInterval
 }
 
 // begin takes the slot and then starts the fetch. The caller holds mu.
@@ -357,7 +342,7 @@ func (c *TokenCache) fetch(f *flight) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
-		c.settle(f, azcore.AccessToken{}, timeoutError(c.source.name, c.timeout))
+		c.settle(f, azcore.AccessToken{}, c.source.timeoutError())
 	})
 	token, err := c.source.get(ctx, c.scope, f.rebuild)
 	if stop() || err == nil { // else the time-out has spoken already
@@ -386,7 +371,7 @@ func (c *TokenCache) settle(f *flight, token azcore.AccessToken, err error) {
 		return
 	}
 	if err == nil && old.valid(now) && fresh.token.Token == old.token.Token {
-		err = sameTokenError(c.source.name)
+		err = errSameToken
 	}
 	if err == nil {
 		fresh.forced = f.forced
@@ -420,7 +405,7 @@ func (c *TokenCache) fail(f *flight, old *cachedToken, now time.Time, err error)
 		c.rebuild = true // the new credential may not have come about
 	}
 	c.retryAt.Store(0)
-	if !f.forced && c.dropped != nil && isSameToken(err) {
+	if !f.forced && c.dropped != nil && isFinal(err) {
 		return // the fetch had begun before Invalidate: wait starts another
 	}
 	c.dropped = nil
@@ -429,7 +414,7 @@ func (c *TokenCache) fail(f *flight, old *cachedToken, now time.Time, err error)
 		return
 	}
 	kept := *old
-	kept.forced = kept.forced || f.forced && isSameToken(err)
+	kept.forced = kept.forced || f.forced && isFinal(err)
 	c.current.Store(&kept)
 	wait := refreshRetry + time.Duration((rand.Float64()-0.5)*0.2*float64(refreshRetry))
 	if te != nil && te.RetryAfter > 0 {
@@ -499,13 +484,13 @@ func (c *TokenCache) log(f *flight, fresh, old *cachedToken, err error) {
 	switch {
 	case err == nil:
 		l.LogAttrs(ctx, slog.LevelInfo, "azurepg: token fetched", append(attrs, slog.Time("expires", fresh.token.ExpiresOn))...)
-	case isSameToken(err) && old != nil:
-		l.LogAttrs(ctx, slog.LevelDebug, "azurepg: no newer token yet", append(attrs, slog.Time("expires", old.token.ExpiresOn))...)
+	case isFinal(err) && old != nil:
+		l.LogAttrs(ctx, slog.LevelDebug, "azurepg: the credential has no newer token yet", append(attrs, slog.Time("expires", old.token.ExpiresOn))...)
 	case old.valid(now):
 		left := time.Duration(old.endsAt - now.UnixNano()).Round(time.Second)
 		l.LogAttrs(ctx, slog.LevelWarn, "azurepg: token refresh failed, the old token stays in use",
-			append(attrs, slog.Duration("left", left), slog.String("error", err.Error()))...)
+			append(attrs, slog.Duration("left", left), slog.String("error", logText(err)))...)
 	default:
-		l.LogAttrs(ctx, slog.LevelError, "azurepg: no token", append(attrs, slog.String("error", err.Error()))...)
+		l.LogAttrs(ctx, slog.LevelError, "azurepg: no token", append(attrs, slog.String("error", logText(err)))...)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -514,8 +513,8 @@ func TestFiftyRefusalsForceOneFetchAndOthersDoNotWait(t *testing.T) {
 		if got, err := c.replace(t.Context(), "token-1", false); err != nil || got.Token != "token-2" {
 			t.Errorf("a late refusal got %q, %v; want token-2 without a fetch", got.Token, err)
 		}
-		if got, err := c.replace(t.Context(), "token-2", true); !isSameToken(err) {
-			t.Errorf("the forced token refused: got %q, %v; want no other", got.Token, err)
+		if got, err := c.replace(t.Context(), "token-2", true); err != errForced {
+			t.Errorf("the forced token refused: got %q, %v; want no other for 30 s", got.Token, err)
 		}
 		wantCalls(t, f, 2)
 	})
@@ -532,14 +531,12 @@ func TestReplaceSaysWhyThereIsNoOtherToken(t *testing.T) {
 		}}
 		c := NewTokenCache(f, nil)
 		wantToken(t, c, "token-1")
-		if got, err := c.replace(t.Context(), "token-1", true); !isSameToken(err) {
+		if got, err := c.replace(t.Context(), "token-1", true); !isFinal(err) {
 			t.Errorf("the same token again: got %q, %v; want no other", got.Token, err)
 		}
 		wantToken(t, c, "token-1")
-		time.Sleep(time.Minute)
-		down = true
-		if got, err := c.replace(t.Context(), "token-1", true); !isSameToken(err) {
-			t.Errorf("once more: got %q, %v; want no other, without a fetch", got.Token, err)
+		if got, err := c.replace(t.Context(), "token-1", false); err != errHopeless {
+			t.Errorf("without force: got %q, %v; want none, without a fetch", got.Token, err)
 		}
 		wantCalls(t, f, 2)
 
@@ -548,16 +545,16 @@ func TestReplaceSaysWhyThereIsNoOtherToken(t *testing.T) {
 		wantToken(t, c, "token-1")
 		down = true
 		var te *TokenError
-		if _, err := c.replace(t.Context(), "token-1", true); !errors.As(err, &te) || isSameToken(err) {
+		if _, err := c.replace(t.Context(), "token-1", true); !errors.As(err, &te) || isFinal(err) {
 			t.Errorf("with the service down: %v; want a TokenError", err)
 		}
-		if _, err := c.replace(t.Context(), "token-1", true); !errors.As(err, &te) || isSameToken(err) {
-			t.Errorf("within 30 s: %v; want a TokenError that leaves hope", err)
+		if _, err := c.replace(t.Context(), "token-1", true); err != errForced {
+			t.Errorf("within 30 s: %v; want errForced", err)
 		}
 		wantCalls(t, f, 4)
 		time.Sleep(forceInterval)
 		down = false
-		if _, err := c.replace(t.Context(), "token-1", true); !isSameToken(err) {
+		if _, err := c.replace(t.Context(), "token-1", true); !isFinal(err) {
 			t.Errorf("after 30 s: %v; want no other after a fetch", err)
 		}
 		wantCalls(t, f, 5)
@@ -576,7 +573,7 @@ func TestReplaceNeverReturnsTheRejectedToken(t *testing.T) {
 		c := NewTokenCache(f, nil)
 		wantToken(t, c, "token-1")
 		c.Invalidate("token-1") // and then somebody else's refusal
-		if got, err := c.replace(t.Context(), "token-1", true); err == nil || isSameToken(err) {
+		if got, err := c.replace(t.Context(), "token-1", true); err == nil || isFinal(err) {
 			t.Errorf("replace = %q, %v; want the failure of the fetch", got.Token, err)
 		}
 		wantToken(t, c, "token-1")
@@ -617,7 +614,7 @@ func TestRefusalDuringARefreshStillForcesAFetch(t *testing.T) {
 	}
 }
 
-func TestTokenThatLoggedInMayBeForcedAwayAgain(t *testing.T) {
+func TestEachRevocationForcesOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewTokenCache(&fakeCredential{answer: lasting(24 * time.Hour)}, nil)
 		wantToken(t, c, "token-1")
@@ -627,8 +624,10 @@ func TestTokenThatLoggedInMayBeForcedAwayAgain(t *testing.T) {
 			if err != nil || got.Token != next {
 				t.Fatalf("revocation %d: %q, %v; want %s", n, got.Token, err, next)
 			}
-			c.accepted(next)
-			time.Sleep(time.Hour)
+			if got, err := c.replace(t.Context(), next, true); err != errForced {
+				t.Errorf("at once again: %q, %v; want none within 30 s", got.Token, err)
+			}
+			time.Sleep(forceInterval)
 		}
 	})
 }
@@ -674,13 +673,13 @@ func TestTokenMayEndInAnotherMillennium(t *testing.T) {
 func TestCacheMayServeAsTheCredentialOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeCredential{answer: func(context.Context, int) (azcore.AccessToken, error) {
-			return azcore.AccessToken{}, sameTokenError("inner")
+			return azcore.AccessToken{}, &TokenError{Credential: "inner", Code: "AADSTS90002"}
 		}}
-		c := NewTokenCache(f, &TokenCacheOptions{Logger: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-		if _, err := c.Token(t.Context()); err == nil || isSameToken(err) {
-			t.Errorf("got %v; want an error of the inner cache, not of this one", err)
+		c := NewTokenCache(f, nil)
+		var te *TokenError
+		if _, err := c.Token(t.Context()); !errors.As(err, &te) || te.Credential != "inner" || te.Code != "AADSTS90002" {
+			t.Errorf("got %v; want the error of the inner cache", err)
 		}
-		synctest.Wait() // the log line
 	})
 }
 

@@ -27,7 +27,7 @@ func tokenCache(cfg *Config) (*TokenCache, error) {
 	return shared.get(identityOf(cfg), cfg.Logger, func() (*TokenCache, error) {
 		source := &tokenSource{name: cfg.AzureCredential, config: cfg}
 		var err error
-		if source.credential, err = newCredential(cfg); err != nil {
+		if source.credential, err = newCredential(cfg, source); err != nil {
 			return nil, err
 		}
 		return newTokenCache(source, opts), nil
@@ -43,14 +43,14 @@ type sharedCaches struct {
 
 var shared = sharedCaches{caches: map[identity]weak.Pointer[TokenCache]{}}
 
-func (s *sharedCaches) get(id identity, logger *slog.Logger, make func() (*TokenCache, error)) (*TokenCache, error) {
+func (s *sharedCaches) get(id identity, logger *slog.Logger, build func() (*TokenCache, error)) (*TokenCache, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.caches[id].Value(); c != nil {
 		c.setLogger(logger)
 		return c, nil
 	}
-	c, err := make()
+	c, err := build()
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ type identity [sha256.Size]byte
 
 // identityVariables are the beginnings of the variables that decide which token
 // azidentity, or a tool that it runs, gets.
-var identityVariables = []string{"AZURE_", "IDENTITY_", "MSI_", "IMDS_", "DEFAULT_IDENTITY_CLIENT_ID=", "PATH=", "HOME="}
+var identityVariables = []string{"AZURE_", "IDENTITY_", "MSI_", "IMDS_", "DEFAULT_IDENTITY_CLIENT_ID=", "PATH=", "HOME=", "USERPROFILE="}
 
 // identityOf hashes the settings of cfg and those variables.
 func identityOf(cfg *Config) identity {

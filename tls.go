@@ -313,9 +313,13 @@ func (f *floor) explain(err error) error {
 		if authority.Cert != nil {
 			what += ", " + quoteForeign(authority.Cert.Issuer.String())
 		}
-		advice = "set sslrootcert to the file of that authority's certificate (sslmode=require skips verification, for a test server only)"
-		if f.azure {
-			advice = "Azure's are public: install current CA certificates on this machine, and leave sslrootcert out"
+		switch {
+		case f.azure:
+			advice = "Azure's is public: install current CA certificates on this machine, and leave sslrootcert out; else somebody is in between"
+		case f.roots != nil:
+			advice = "it is not in the file of sslrootcert: check that file, and that this is the right server"
+		default:
+			advice = "set sslrootcert to the file of that authority's certificate; if the server ought to have a public one, somebody is in between"
 		}
 	case errors.As(err, &name):
 		what = "the server's certificate is not for " + quoteForeign(name.Host)
@@ -333,6 +337,8 @@ func (f *floor) explain(err error) error {
 		if f.direct {
 			advice += ": sslnegotiation=direct needs PostgreSQL 17 or newer"
 		}
+	case strings.Contains(err.Error(), "protocol version not supported"):
+		advice = "the server speaks nothing as new as ssl_min_protocol_version demands, and was sent nothing"
 	case errors.Is(err, ErrInsecureTLS):
 		advice = "nothing was sent"
 	default:

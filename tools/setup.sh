@@ -11,9 +11,13 @@ apt_install() {
 	apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
 }
 
-# The same places as azurepgtest looks in.
+# Most of the places that azurepgtest looks in. PGBIN, if set, is the only one.
 postgres_dir() {
-	for dir in "${PGBIN:-}" $(echo "$PATH" | tr ':' ' ') \
+	if [ -n "${PGBIN:-}" ]; then
+		[ -x "$PGBIN/initdb" ] && [ -x "$PGBIN/postgres" ] && echo "$PGBIN"
+		return
+	fi
+	for dir in $(echo "$PATH" | tr ':' ' ') \
 		$(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin 2>/dev/null | sort -rV) \
 		/opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin \
 		/Applications/Postgres.app/Contents/Versions/*/bin \
@@ -29,6 +33,9 @@ postgres_dir() {
 setup_postgres() {
 	if [ -n "${AZUREPG_TEST_POSTGRES:-}" ]; then
 		say "PostgreSQL: the server in AZUREPG_TEST_POSTGRES"
+	elif [ -n "${PGBIN:-}" ] && ! postgres_dir >/dev/null; then
+		say "PostgreSQL: PGBIN has no initdb and postgres in it" >&2
+		exit 1
 	elif dir=$(postgres_dir); then
 		say "PostgreSQL: $("$dir/postgres" --version | sed 's/^postgres (PostgreSQL) //') in $dir"
 	elif command -v npm >/dev/null 2>&1 && [ "${AZUREPG_TEST_DOWNLOAD:-}" = 1 ]; then
