@@ -4,14 +4,16 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"expvar"
 	"fmt"
 	"log"
 	"log/slog"
 	"os"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	_ "github.com/jackc/pgx/v5/stdlib" // registers "pgx", for local development
+	"github.com/jackc/pgx/v5/stdlib" // which also registers "pgx", for local development
 
 	"github.com/azurepg/azurepg"
 )
@@ -106,6 +108,45 @@ func ExampleTokenError() {
 		fmt.Println("PostgreSQL:", refused.SQLState, "the token is of", refused.Principal)
 	case errors.As(err, &noToken):
 		fmt.Println("Entra:", noToken.Code, "try again:", noToken.Temporary)
+	}
+}
+
+// An operator wants to see the counters: those of the connector, and of its
+// token cache.
+func ExampleConnector_Stats() {
+	cfg, err := azurepg.ParseDSN("postgres://app@mydb.postgres.database.azure.com/shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	connector, err := azurepg.NewConnector(cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	expvar.Publish("azurepg", expvar.Func(func() any { return connector.Stats() }))
+	db := sql.OpenDB(connector)
+	defer db.Close()
+}
+
+// Raw reaches pgx's own connection, here for COPY.
+func ExampleConnector_raw() {
+	ctx := context.Background()
+	db, err := sql.Open("azurepg", "postgres://app@mydb.postgres.database.azure.com/shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	err = conn.Raw(func(c any) error {
+		rows := pgx.CopyFromRows([][]any{{1, "one"}, {2, "two"}})
+		_, err := c.(*stdlib.Conn).Conn().CopyFrom(ctx, pgx.Identifier{"numbers"}, []string{"n", "name"}, rows)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
 	}
 }
 

@@ -47,8 +47,8 @@ func TestReadmeShowsCodeUnderTest(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range regexp.MustCompile("`(Example\\w+)`").FindAllSubmatch(readme, -1) {
-		if !strings.Contains(code.String(), "func "+string(name[1])+"()") {
+	for _, name := range regexp.MustCompile("`((?:Example|Test)\\w+)`").FindAllSubmatch(readme, -1) {
+		if !strings.Contains(code.String(), "func "+string(name[1])+"(") {
 			t.Errorf("there is no %s", name[1])
 		}
 	}
