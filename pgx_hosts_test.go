@@ -98,7 +98,8 @@ func fatal(code string) *pgproto3.ErrorResponse {
 // throughHosts is a Config for s behind the hosts in first, without verification.
 func throughHosts(t *testing.T, s *azurepgtest.Server, first ...azurepg.Host) *azurepg.Config {
 	t.Helper()
-	app := s.AddServicePrincipal(strings.ToLower(strings.NewReplacer("/", "-", " ", "-").Replace(t.Name())))
+	name := strings.ToLower(strings.NewReplacer("/", "-", " ", "-", ",", "").Replace(t.Name()))
+	app := s.AddServicePrincipal(name[max(0, len(name)-63):]) // the longest name of a role
 	cfg, err := azurepg.ParseDSN(bySecret(s, app))
 	if err != nil {
 		t.Fatal(err)
@@ -230,6 +231,40 @@ func TestRefusalIsJudgedByTheHostThatRefused(t *testing.T) {
 				t.Errorf("%d token requests; want 1: no token was refused", got)
 			}
 		})
+	}
+}
+
+// A host that is not the right one (target_session_attrs) has been sent the
+// password, and the next one must get it as well.
+func TestEveryHostThatIsTriedGetsThePassword(t *testing.T) {
+	noAzure(t)
+	s := azurepgtest.Start(t)
+	for _, row := range []struct {
+		attrs  string
+		logins int
+		good   bool
+	}{
+		{"primary", 1, true},
+		{"read-write", 1, true},
+		{"standby", 2, false},
+		{"prefer-standby", 3, true}, // both, and then the first one that will do
+	} {
+		for _, door := range []string{"database/sql", "pgxpool"} {
+			t.Run(row.attrs+", "+door, func(t *testing.T) {
+				cfg := throughHosts(t, s)
+				cfg.TargetSessionAttrs = row.attrs
+				cfg.Hosts = append(cfg.Hosts, azurepg.Host{Name: "127.0.0.1", Port: cfg.Hosts[0].Port})
+				cfg.Hosts[0].Name = "127.0.0.1" // localhost may have two addresses
+				before, refused := s.Postgres.Logins(), s.Postgres.Refusals()
+				err := doors[door](t.Context(), cfg)
+				if (err == nil) != row.good {
+					t.Errorf("got %v; want success %v", err, row.good)
+				}
+				if got := s.Postgres.Logins() - before; got != row.logins || s.Postgres.Refusals() != refused {
+					t.Errorf("%d logins, %d refusals; want %d and 0", got, s.Postgres.Refusals()-refused, row.logins)
+				}
+			})
+		}
 	}
 }
 

@@ -78,7 +78,8 @@ func (c *Connector) poolRefused(token string) {
 var errNotPgx = &DSNError{Key: "Base", Err: errors.New("pgxpool needs the pgx base, which Config.Base has replaced")}
 
 // PoolConfig returns a configuration for pgxpool.NewWithConfig that logs in as
-// c does, with the pool_* keys of the DSN. It holds no secret, also later.
+// c does, with the pool_* keys of the DSN. It never holds a secret. With another
+// base than pgx the error is a *DSNError with Key "Base".
 func (c *Connector) PoolConfig() (*pgxpool.Config, error) {
 	if c.pgx == nil {
 		return nil, errNotPgx
