@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/azurepgtest"
@@ -196,6 +198,77 @@ func TestChainThatEndsWithAResponseNamesEachCredentialToo(t *testing.T) {
 		t.Errorf("%q holds the body, or more than a line", err)
 	}
 }
+
+func TestChainKeepsEntrasCodeAndItsAdvice(t *testing.T) {
+	noAzure(t)
+	s := sharedAzure(t)
+	app := s.AddServicePrincipal("chain-app")
+	setenv(t, "AZURE_TENANT_ID="+app.TenantID, "AZURE_CLIENT_ID="+app.ClientID, "AZURE_CLIENT_SECRET=HUNTER2")
+	err := open(t, dsn(s, app.Name)).PingContext(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "AADSTS7000215") || !strings.Contains(err.Error(), "not its id") || strings.Contains(err.Error(), "az login") {
+		t.Errorf("got %v; want AADSTS7000215 with its own advice", err)
+	}
+}
+
+func TestProbeOfTheChainIsNoRefusal(t *testing.T) {
+	noAzure(t)
+	s, err := azurepgtest.New(&azurepgtest.Options{NoPostgres: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	id := s.AddManagedIdentity("id")
+	setenv(t, "AZURE_CLIENT_ID="+id.ClientID)
+	s.Identity.Fault(azurepgtest.Hang(), 0)
+	err = open(t, "host=db.example.com user=id azure_token_timeout=3s").PingContext(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "no answer within 3s") {
+		t.Errorf("got %v; want no answer: a probe gets a 400 by design", err)
+	}
+}
+
+func TestNoAnswerOfAServiceIsQuoted(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		code int
+		body string
+		cred func(azcore.ClientOptions) (azcore.TokenCredential, error)
+	}{
+		{"identity endpoint, 400", 400, `{"error":"invalid_request","error_description":"HUNTER2"}`, managedIdentity},
+		{"identity endpoint, unreachable", 403, "network unreachable HUNTER2", managedIdentity},
+		{"identity endpoint in a chain", 400, `{"error_description":"HUNTER2"}`, func(o azcore.ClientOptions) (azcore.TokenCredential, error) {
+			id, err := managedIdentity(o)
+			if err != nil {
+				return nil, err
+			}
+			return azidentity.NewChainedTokenCredential([]azcore.TokenCredential{id}, nil)
+		}},
+		{"captive portal", 200, "<html>HUNTER2</html>", func(o azcore.ClientOptions) (azcore.TokenCredential, error) {
+			return azidentity.NewClientSecretCredential("tenant", "client", "secret", &azidentity.ClientSecretCredentialOptions{ClientOptions: o})
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			noAzure(t)
+			cred, err := row.cred(azcore.ClientOptions{Transport: transport(func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: row.code, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(row.body)), Request: r}, nil
+			})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = azurepg.NewTokenCache(cred, nil).Token(t.Context())
+			if err == nil || strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), "HUNTER2") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v; want one line without the answer", err)
+			}
+		})
+	}
+}
+
+func managedIdentity(o azcore.ClientOptions) (azcore.TokenCredential, error) {
+	return azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ClientOptions: o})
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) Do(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestChainNamesEachCredentialAndItsReason(t *testing.T) {
 	noAzure(t)

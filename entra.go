@@ -93,39 +93,38 @@ func (s *tokenSource) explain(ctx context.Context, err error) error {
 	code := entraCodes[e.Code]
 	e.Temporary = e.Temporary || code.retry
 	e.Advice = code.advice
-	switch list := attempts(s.scrubbed(err.Error())); {
-	case list != "":
-		e.detail = list
-		e.Advice = chainAdvice
+	list := attempts(s.withoutSecrets(err.Error()))
+	switch {
 	case code.means != "":
 		e.detail = e.Code + ": " + code.means
 	case e.Code != "":
 		e.detail = e.Code
 		e.Advice = "look up the code in Microsoft Entra's list of error codes"
+	case list != "":
+		e.detail = list
+		e.Advice = chainAdvice
 	case oauth.MatchString(said.Error):
 		e.detail = "the service answered " + said.Error
 	default:
 		e.detail = "the service refused"
 	}
 	if s.name == credentialManaged && resp.StatusCode == http.StatusBadRequest {
-		e.Advice = "check that this identity is assigned to the machine, app or pod, and azure_client_id if set"
+		e.Advice = noIdentityAdvice
 	}
 	return e
 }
 
 // scrub makes the words of a credential's error fit to print.
 func (s *tokenSource) scrub(text string) string {
-	text = s.scrubbed(text)
+	text = s.withoutSecrets(text)
 	if list := attempts(text); list != "" {
 		return list
 	}
-	return quoteForeign(text)
+	return quoteForeign(withoutBody(text))
 }
 
-// scrubbed returns text without the secrets that azurepg knows, and without what
-// azidentity quotes of an answer that it cannot read: that can be a token.
-func (s *tokenSource) scrubbed(text string) string {
-	text, _, _ = strings.Cut(text, "raw message was:")
+// withoutSecrets returns text without the secrets that azurepg knows.
+func (s *tokenSource) withoutSecrets(text string) string {
 	secrets := []string{os.Getenv("AZURE_CLIENT_SECRET"), os.Getenv("AZURE_CLIENT_CERTIFICATE_PASSWORD")}
 	if s.config != nil {
 		secrets = append(secrets, string(s.config.ClientSecret), string(s.config.ClientCertificatePassword))
@@ -133,6 +132,20 @@ func (s *tokenSource) scrubbed(text string) string {
 	for _, secret := range secrets {
 		if secret != "" {
 			text = strings.ReplaceAll(text, secret, redacted)
+		}
+	}
+	return text
+}
+
+// bodyMarks are the words after which azidentity and MSAL quote a response,
+// which can be anything, a token among it.
+// Source: managed_identity_client.go of azidentity 1.15, comm.go of MSAL 1.10.
+var bodyMarks = []string{"raw message was:", "json message bytes were:", "The endpoint responded with", "unexpected response"}
+
+func withoutBody(text string) string {
+	for _, mark := range bodyMarks {
+		if before, _, found := strings.Cut(text, mark); found {
+			text = strings.TrimRight(before, " :.") + " (the answer is left out)"
 		}
 	}
 	return text
@@ -152,10 +165,12 @@ func attempts(text string) string {
 			continue
 		}
 		line, _, _ = strings.Cut(line, "\n") // azidentity's own advice after the last one
-		said = append(said, quoteForeign(line))
+		said = append(said, quoteForeign(withoutBody(line)))
 	}
-	return "every credential of the chain failed: " + strings.Join(said, "; ")
+	return "no credential of the chain got one: " + strings.Join(said, "; ")
 }
+
+const noIdentityAdvice = "check that this identity is assigned to the machine, app or pod, and azure_client_id if it is user-assigned"
 
 const chainAdvice = "set azure_credential to the one that is meant to work here, and its error says more; on a developer's machine run az login"
 
@@ -164,6 +179,8 @@ func toolAdvice(credential, text string) string {
 	switch {
 	case strings.Contains(text, "Attempted credentials:"):
 		return chainAdvice
+	case strings.Contains(text, "system assigned identity"):
+		return noIdentityAdvice
 	case strings.Contains(text, "az login"):
 		return "run az login"
 	case strings.Contains(text, "json decode error"):

@@ -131,7 +131,7 @@ func (e *noNewToken) Error() string { return "azurepg: no new token: " + e.reaso
 var (
 	errSameToken = &noNewToken{"the credential returned the same one again (Azure keeps that of a managed identity for up to a day)", true}
 	errHopeless  = &noNewToken{"one did not help before", true}
-	errForced    = &noNewToken{fmt.Sprintf("another refusal asked for one less than %v ago", forceInterval), false}
+	errForced    = &noNewToken{"another refusal has asked for one shortly before", false}
 )
 
 // AuthError says that the server refused the login.

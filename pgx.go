@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -180,10 +181,22 @@ type pgxError struct {
 	sent bool
 }
 
-// Error is pgx's text in one line; pgx writes a line for each host.
+// Error is pgx's text in one line; pgx writes a line for each host. What the
+// servers said in it is theirs: it is cut, and cannot move the cursor.
 func (e *pgxError) Error() string {
-	return "azurepg: " + strings.NewReplacer(":\n\t", ": ", "\n\t", "; ", "\n", "; ", "AfterNetConnect failed: ", "",
+	text := strings.NewReplacer(":\n\t", ": ", "\n\t", "; ", "\n", "; ", "AfterNetConnect failed: ", "",
 		"tls error: server refused TLS connection", "the server offers no TLS, and was sent nothing").Replace(e.err.Error())
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	const limit = 1000
+	if len(text) > limit {
+		text = text[:limit] + "…"
+	}
+	return "azurepg: " + text
 }
 
 func (e *pgxError) Unwrap() error      { return e.err }

@@ -3,10 +3,12 @@ package azurepg
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"strings"
 	"sync"
 
@@ -53,9 +55,15 @@ func (b *pgxBase) newAttempt(login Login) *attempt {
 	return &attempt{base: b, user: login.User, token: &token}
 }
 
-// arm makes cc log in with a. cc is pgx's copy for one connect.
+// arm makes cc log in with a. cc is pgx's copy for one connect, or, if a program
+// calls BeforeConnect by itself, perhaps the same one as the last time.
 func (a *attempt) arm(cc *pgx.ConnConfig) {
 	a.base.takeOver(cc, a.user)
+	if last := armedBy(cc); last != nil {
+		last.end()
+		cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend = last.hooks.dial, last.hooks.afterNetConnect, last.hooks.buildFrontend
+		cc.OnPgError, cc.AfterConnect = last.hooks.onPgError, last.hooks.afterConnect
+	}
 	a.hooks = hooks{cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend, cc.OnPgError, cc.AfterConnect}
 	cc.DialFunc = a.dial
 	cc.AfterNetConnect = a.afterNetConnect
@@ -64,6 +72,20 @@ func (a *attempt) arm(cc *pgx.ConnConfig) {
 	if a.onSuccess != nil {
 		cc.AfterConnect = a.afterConnect
 	}
+}
+
+type armedKey struct{}
+
+// armedBy returns the attempt whose hooks cc has, or nil. A function can only be
+// compared by its code, which all attempts share; so ours is then asked whose it is.
+func armedBy(cc *pgx.ConnConfig) *attempt {
+	ours := (*attempt)(nil).afterNetConnect
+	if reflect.ValueOf(cc.AfterNetConnect).Pointer() != reflect.ValueOf(ours).Pointer() {
+		return nil
+	}
+	var a *attempt
+	_, _ = cc.AfterNetConnect(context.WithValue(context.Background(), armedKey{}, &a), nil, nil)
+	return a
 }
 
 var errOtherHost = errors.New("not asked: another host has refused the login")
@@ -89,6 +111,10 @@ func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, 
 // afterNetConnect runs when TLS has been agreed on and before the start-up
 // packet. It must return a connection even with an error: pgx closes it.
 func (a *attempt) afterNetConnect(ctx context.Context, config *pgconn.Config, conn net.Conn) (net.Conn, error) {
+	if who, ok := ctx.Value(armedKey{}).(**attempt); ok {
+		*who = a
+		return conn, nil
+	}
 	secure, ok := conn.(*tls.Conn)
 	if !ok {
 		return conn, fmt.Errorf("%w: this connection has none", ErrInsecureTLS)
@@ -170,6 +196,7 @@ func (a *attempt) noteRefusal(err *pgconn.PgError) {
 	}
 	a.takeBack(a.current)
 	token, sent := string(*a.token), a.current.sent
+	hideToken(err, token)
 	refused := strings.HasPrefix(err.Code, "28")
 	if refused {
 		a.refused, a.sent = true, sent
@@ -177,6 +204,14 @@ func (a *attempt) noteRefusal(err *pgconn.PgError) {
 	a.mu.Unlock()
 	if refused && a.onRefused != nil {
 		a.onRefused(token, err, sent)
+	}
+}
+
+// hideToken takes the token, or another secret, out of what a server says that
+// repeats what it was sent. pgx returns this very error.
+func hideToken(err *pgconn.PgError, token string) {
+	for _, text := range []*string{&err.Message, &err.Detail, &err.Hint, &err.Where} {
+		*text = Redact(strings.ReplaceAll(*text, token, redacted))
 	}
 }
 
@@ -214,25 +249,31 @@ func (l *hostLogin) Close() error {
 type loginWriter struct {
 	w     io.Writer
 	login *hostLogin // nil: there is nothing to watch any more
+	rest  int        // how many bytes of the password message are still to come
 }
 
 // Write writes p. A message that begins with 'p' answers a request for a
 // password; any other after it means that the server has let us in.
 func (w *loginWriter) Write(p []byte) (int, error) {
 	if w.login != nil && len(p) > 0 {
-		w.watch(p[0])
+		w.watch(p)
 	}
 	return w.w.Write(p)
 }
 
-func (w *loginWriter) watch(message byte) {
+func (w *loginWriter) watch(p []byte) {
 	a := w.login.attempt
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
-	case message == 'p':
+	case w.rest > 0: // a hook of the user's between pgx and here writes in pieces
+		w.rest -= len(p)
+	case p[0] == 'p':
 		w.login.sent = true
 		a.takeBack(w.login)
+		if len(p) >= 5 {
+			w.rest = 1 + int(binary.BigEndian.Uint32(p[1:])) - len(p)
+		}
 	case w.login.sent:
 		w.login.in = true
 		w.login = nil

@@ -326,6 +326,144 @@ func TestOnlyTheAddressesOfTheDSNAreDialled(t *testing.T) {
 	}
 }
 
+func TestServerThatRepeatsTheTokenIsNotQuoted(t *testing.T) {
+	noAzure(t)
+	s := sharedAzure(t)
+	cfg := throughHosts(t, s)
+	cfg.Hosts = []azurepg.Host{scripted(t, func(_ int64, conn net.Conn) {
+		send(conn, &pgproto3.AuthenticationCleartextPassword{})
+		sent := strings.Trim(string(readMessage(conn)[5:]), "\x00")
+		send(conn, &pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "08P01", Message: "no\x1b[31m\r" + sent, Detail: sent, Hint: sent})
+	})}
+	for _, door := range []string{"database/sql", "pgxpool"} {
+		err := doors[door](t.Context(), cfg)
+		var server *pgconn.PgError
+		if !errors.As(err, &server) {
+			t.Fatalf("%s: got %v; want the server's error", door, err)
+		}
+		text := fmt.Sprintf("%v %+v %+v", err, err, server)
+		for _, token := range s.Entra.Tokens() {
+			if strings.Contains(text, token) {
+				t.Errorf("%s: the token is in %s", door, text)
+			}
+		}
+		if door == "database/sql" && strings.ContainsAny(err.Error(), "\x1b\r\n") {
+			t.Errorf("control characters in %q", err)
+		}
+	}
+}
+
+// slowWriter writes in pieces, as a user's BuildFrontend hook may.
+type slowWriter struct{ w io.Writer }
+
+func (s slowWriter) Write(p []byte) (int, error) {
+	written := 0
+	for piece := range slices.Chunk(p, 1000) {
+		n, err := s.w.Write(piece)
+		if written += n; err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+func TestPasswordWrittenInPiecesIsStillThePassword(t *testing.T) {
+	noAzure(t)
+	s := sharedAzure(t)
+	asked := make(chan struct{}, 10)
+	second := scripted(t, func(int64, net.Conn) { asked <- struct{}{} })
+	cfg := throughHosts(t, s)
+	cfg.Hosts = []azurepg.Host{scripted(t, func(_ int64, conn net.Conn) {
+		send(conn, &pgproto3.AuthenticationCleartextPassword{})
+		for n := 0; n < 1200; { // all of the pieces
+			n += len(readMessage(conn))
+		}
+		send(conn, fatal("28000"))
+	}), second}
+	cfg.ConfigurePgx = func(cc *pgx.ConnConfig) error {
+		build := cc.BuildFrontend
+		cc.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend { return build(r, slowWriter{w}) }
+		return nil
+	}
+	err := doors["database/sql"](t.Context(), cfg)
+	var refused *azurepg.AuthError
+	if !errors.As(err, &refused) || strings.Contains(err.Error(), "was not sent") {
+		t.Errorf("got %v; want an AuthError of a token that was sent", err)
+	}
+	if len(asked) > 0 {
+		t.Error("the second host was asked")
+	}
+}
+
+func TestBeforeConnectMayBeCalledAgainOnTheSameConfig(t *testing.T) {
+	noAzure(t)
+	s := azurepgtest.Start(t)
+	app := s.AddServicePrincipal("app")
+	c := connector(t, bySecret(s, app), nil)
+	cc, err := pgx.ParseConfig("host=127.0.0.1 dbname=postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hooked := 0
+	cc.AfterNetConnect = func(_ context.Context, _ *pgconn.Config, conn net.Conn) (net.Conn, error) { hooked++; return conn, nil }
+	connect := func() error {
+		if err := c.BeforeConnect(t.Context(), cc); err != nil {
+			return err
+		}
+		conn, err := pgx.ConnectConfig(t.Context(), cc)
+		if err == nil {
+			_ = conn.Close(t.Context())
+		}
+		return err
+	}
+	for range 4 {
+		if err := connect(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Entra.RevokeTokens()
+	if err := connect(); err == nil {
+		t.Error("the revoked token logged in")
+	}
+	if err := connect(); err != nil {
+		t.Errorf("after the refusal: %v", err)
+	}
+	if got := c.Stats().Opened; got != 5 || hooked != 6 {
+		t.Errorf("%d opened, %d calls of the user's hook; want 5 and 6", got, hooked)
+	}
+}
+
+func TestPoolSaysThatThereIsNoNewToken(t *testing.T) {
+	noAzure(t)
+	s := azurepgtest.Start(t)
+	app := s.AddServicePrincipal("app")
+	c := connector(t, bySecret(s, app), nil)
+	config, err := c.PoolConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if err := pool.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	pool.Reset()
+	s.Entra.RevokeTokens()
+	s.Entra.ExpireSecret(app)
+	_ = pool.Ping(t.Context()) // learns of the revocation
+	refusals := s.Postgres.Refusals()
+	var noToken *azurepg.TokenError
+	if err := pool.Ping(t.Context()); !errors.As(err, &noToken) || noToken.Code != "AADSTS7000222" {
+		t.Errorf("got %v; want AADSTS7000222", err)
+	}
+	if s.Postgres.Refusals() != refusals {
+		t.Error("the refused token was sent again")
+	}
+}
+
 // connectTracer keeps the password that it sees in the error of a connect.
 type connectTracer struct{ password string }
 

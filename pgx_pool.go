@@ -20,7 +20,8 @@ import (
 // gone when the login is over. The other settings and hooks of cc stay.
 //
 // Unlike Connect it cannot log in a second time: if the server refuses the
-// token, this connect fails and the next one has a new token.
+// token, this connect fails and the next one has a new token. Hooks that are set
+// on cc afterwards take the place of azurepg's: call BeforeConnect last.
 func (c *Connector) BeforeConnect(ctx context.Context, cc *pgx.ConnConfig) error {
 	if c.pgx == nil {
 		return errNotPgx
@@ -55,20 +56,27 @@ func (c *Connector) poolLogin(ctx context.Context) (Login, error) {
 	}
 	if refused := c.lastRefused.Load(); refused != nil && *refused == token.Token {
 		next, err := c.tokens.replace(ctx, token.Token, !c.hopeless.Load())
+		var noToken *TokenError
 		switch {
 		case err == nil:
 			token = next
 			c.logRetry(c.cfg.User)
-		case isFinal(err):
-			c.hopeless.Store(true)
+		case errors.As(err, &noToken):
+			return Login{}, err
+		default: // the old one may be good by now
+			c.hopeless.Store(c.hopeless.Load() || isFinal(err))
+			c.logNoRetry(c.cfg.User, err)
 		}
 	}
 	return c.loginWith(token.Token)
 }
 
 // poolRefused remembers which token was refused. A second one means that the
-// role is wrong, not the token.
+// role is wrong, not the token. A token that has been replaced meanwhile means nothing.
 func (c *Connector) poolRefused(token string) {
+	if !c.tokens.inUse(token) {
+		return
+	}
 	before := c.lastRefused.Swap(&token)
 	if before != nil && *before != token {
 		c.hopeless.Store(true)

@@ -25,8 +25,11 @@ const (
 	refreshRetry = 30 * time.Second
 	// maxRetryAfter: a Retry-After beyond it is taken for a mistake.
 	maxRetryAfter = time.Hour
-	// forceInterval: at most one fetch in this time is forced by refusals.
-	forceInterval = 30 * time.Second
+	// forceInterval: at most one fetch in this time is forced by refusals. It
+	// doubles, up to maxForceInterval, while what a forced fetch brings is refused
+	// as well, and starts anew with a token that is renewed in its time.
+	forceInterval    = 30 * time.Second
+	maxForceInterval = 30 * time.Minute
 )
 
 // TokenCache keeps one token of one credential for one scope and renews it.
@@ -55,14 +58,17 @@ type TokenCache struct {
 	source       *tokenSource // behind a pointer, out of fmt's sight
 	logger       atomic.Pointer[slog.Logger]
 
-	mu       sync.Mutex // guards what follows, and is never held over I/O
-	flight   *flight    // the fetch under way; nil: none
-	dropped  *cachedToken
-	failure  error         // of the last fetch, with heldTo
-	heldTo   time.Duration // until then failure is answered without a new fetch
-	forcedAt time.Duration // when a refusal last forced a fetch
-	rebuild  bool          // the next fetch makes a new credential
-	stats    TokenStats
+	mu      sync.Mutex // guards what follows, and is never held over I/O
+	flight  *flight    // the fetch under way; nil: none
+	dropped *cachedToken
+	failure error         // of the last fetch, with heldTo
+	heldTo  time.Duration // until then failure is answered without a new fetch
+	rebuild bool          // the next fetch makes a new credential
+	// No refusal forces a fetch before forceAt, which a forced fetch sets to
+	// forceWait after itself.
+	forceAt, forceWait time.Duration
+	throttled          bool // the service said Retry-After: retryAt holds for forced fetches too
+	stats              TokenStats
 }
 
 // TokenCacheOptions are the settings of a TokenCache. The zero value is ready.
@@ -101,7 +107,7 @@ type cachedToken struct {
 	token   azcore.AccessToken
 	staleAt int64
 	endsAt  int64
-	forced  bool // it came of a forced fetch, or outlasted one: Invalidate leaves it alone
+	forced  bool // it came of a forced fetch, or outlasted one
 }
 
 // flight is one fetch under way. token and err are set before done is closed.
@@ -143,7 +149,7 @@ func newTokenCache(source *tokenSource, opts TokenCacheOptions) *TokenCache {
 		c.timeout = defaultTokenTimeout
 	}
 	source.timeout = c.timeout
-	c.forcedAt = -forceInterval
+	c.forceWait = forceInterval
 	c.setLogger(opts.Logger)
 	return c
 }
@@ -200,11 +206,17 @@ func (c *TokenCache) Invalidate(rejected string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.current.Load()
-	if t == nil || t.token.Token != rejected || t.forced || c.elapsed(time.Now())-c.forcedAt < forceInterval {
+	if t == nil || t.token.Token != rejected || t.forced || c.elapsed(time.Now()) < c.forceAt {
 		return
 	}
 	c.dropped = t
 	c.current.Store(nil)
+}
+
+// inUse reports whether token is the one in use.
+func (c *TokenCache) inUse(token string) bool {
+	t := c.current.Load()
+	return t != nil && t.token.Token == token
 }
 
 // Format prints the credential's name and the scope, for every verb.
@@ -252,18 +264,25 @@ func (c *TokenCache) replace(ctx context.Context, rejected string, force bool) (
 func (c *TokenCache) replacement(rejected string, force bool) (*flight, azcore.AccessToken, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := time.Now()
 	t := c.current.Load()
 	switch {
-	case t.valid(time.Now()) && t.token.Token != rejected:
+	case t.valid(now) && t.token.Token != rejected:
 		return nil, t.token, nil
 	case !force:
 		return nil, azcore.AccessToken{}, errHopeless
 	case c.flight != nil:
 		return c.flight, azcore.AccessToken{}, nil
-	case !t.valid(time.Now()):
-		return c.begin(c.dropped.valid(time.Now())), azcore.AccessToken{}, nil
-	case c.elapsed(time.Now())-c.forcedAt < forceInterval:
+	case !t.valid(now) && c.failure != nil && c.elapsed(now) < c.heldTo:
+		return nil, azcore.AccessToken{}, c.failure
+	case !t.valid(now):
+		return c.begin(c.dropped.valid(now)), azcore.AccessToken{}, nil
+	case c.elapsed(now) < c.forceAt || c.throttled && int64(c.elapsed(now)) < c.retryAt.Load():
 		return nil, azcore.AccessToken{}, errForced
+	}
+	c.forceWait = min(2*c.forceWait, maxForceInterval)
+	if !t.forced {
+		c.forceWait = forceInterval
 	}
 	return c.begin(true), azcore.AccessToken{}, nil
 }
@@ -329,7 +348,7 @@ func (c *TokenCache) begin(forced bool) *flight {
 	c.stats.Fetches++
 	if forced {
 		c.stats.Forced++
-		c.forcedAt = c.elapsed(f.started)
+		c.forceAt = c.elapsed(f.started) + c.forceWait
 	}
 	go c.fetch(f)
 	return f
@@ -389,7 +408,7 @@ func (c *TokenCache) settle(f *flight, token azcore.AccessToken, err error) {
 // keep puts fresh in use. The caller holds mu.
 func (c *TokenCache) keep(fresh *cachedToken, inTime bool) {
 	c.current.Store(fresh)
-	c.dropped, c.failure = nil, nil
+	c.dropped, c.failure, c.throttled = nil, nil, false
 	c.retryAt.Store(0)
 	if inTime {
 		c.stats.Refreshes++
@@ -416,9 +435,11 @@ func (c *TokenCache) fail(f *flight, old *cachedToken, now time.Time, err error)
 	kept := *old
 	kept.forced = kept.forced || f.forced && isFinal(err)
 	c.current.Store(&kept)
+	c.throttled = false
 	wait := refreshRetry + time.Duration((rand.Float64()-0.5)*0.2*float64(refreshRetry))
 	if te != nil && te.RetryAfter > 0 {
 		wait = min(te.RetryAfter, maxRetryAfter)
+		c.throttled = true
 	}
 	c.retryAt.Store(int64(c.elapsed(now) + wait))
 }

@@ -614,21 +614,79 @@ func TestRefusalDuringARefreshStillForcesAFetch(t *testing.T) {
 	}
 }
 
-func TestEachRevocationForcesOneFetch(t *testing.T) {
+// A token that came of a forced fetch may be revoked as well. But while refusals
+// follow each other, the pauses between forced fetches double.
+func TestPausesBetweenForcedFetchesDouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewTokenCache(&fakeCredential{answer: lasting(24 * time.Hour)}, nil)
 		wantToken(t, c, "token-1")
-		for n := 1; n < 4; n++ {
+		n := 1
+		for _, pause := range []time.Duration{forceInterval, 2 * forceInterval, 4 * forceInterval, 8 * forceInterval} {
 			old, next := fmt.Sprint("token-", n), fmt.Sprint("token-", n+1)
 			got, err := c.replace(t.Context(), old, true)
 			if err != nil || got.Token != next {
-				t.Fatalf("revocation %d: %q, %v; want %s", n, got.Token, err, next)
+				t.Fatalf("refusal %d: %q, %v; want %s", n, got.Token, err, next)
 			}
+			time.Sleep(pause - 1)
 			if got, err := c.replace(t.Context(), next, true); err != errForced {
-				t.Errorf("at once again: %q, %v; want none within 30 s", got.Token, err)
+				t.Errorf("%v later: %q, %v; want none yet", pause-1, got.Token, err)
 			}
-			time.Sleep(forceInterval)
+			time.Sleep(1 * time.Nanosecond)
+			n++
 		}
+		for range 1000 {
+			token, err := c.Token(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = c.replace(t.Context(), token.Token, true)
+			time.Sleep(time.Minute)
+		}
+		if forced := c.Stats().Forced; forced > 50 {
+			t.Errorf("%d forced fetches in 17 hours of refusals; want one in half an hour at most", forced)
+		}
+	})
+}
+
+func TestForcedFetchesObeyTheServicesLimits(t *testing.T) {
+	t.Run("a failure is held for a second", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
+				if n > 1 {
+					return azcore.AccessToken{}, errors.New("down")
+				}
+				return numbered(n, 10*time.Second), nil
+			}}
+			c := NewTokenCache(f, nil)
+			wantToken(t, c, "token-1")
+			time.Sleep(11 * time.Second) // it ended while logins were under way
+			for range 100 {
+				if _, err := c.replace(t.Context(), "token-1", true); err == nil {
+					t.Error("a token, though the service is down")
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			wantCalls(t, f, 2)
+		})
+	})
+	t.Run("Retry-After", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
+				if n > 1 {
+					return azcore.AccessToken{}, &TokenError{RetryAfter: 30 * time.Minute, StatusCode: 429}
+				}
+				return numbered(n, 2*time.Hour), nil
+			}}
+			c := NewTokenCache(f, &TokenCacheOptions{RefreshAhead: 50 * time.Minute})
+			wantToken(t, c, "token-1")
+			time.Sleep(71 * time.Minute)
+			wantToken(t, c, "token-1")
+			for range 20 {
+				_, _ = c.replace(t.Context(), "token-1", true)
+				time.Sleep(time.Minute)
+			}
+			wantCalls(t, f, 2)
+		})
 	})
 }
 

@@ -34,11 +34,12 @@ type answer struct {
 	retryAfter time.Duration
 }
 
-// Do notes the answers on their way to azidentity. It makes s a policy of
+// Do notes the answers that azidentity tries again after. It makes s a policy of
 // the credential's HTTP pipeline, called for every try.
 func (s *tokenSource) Do(req *policy.Request) (*http.Response, error) {
+	s.answer.Store(nil)
 	resp, err := req.Next()
-	if resp != nil {
+	if resp != nil && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusRequestTimeout || resp.StatusCode >= 500) {
 		s.answer.Store(&answer{resp.StatusCode, retryAfter(resp.Header, time.Now())})
 	}
 	return resp, err
@@ -50,7 +51,7 @@ func (s *tokenSource) timeoutError() error {
 		Credential: s.name, Temporary: true, cause: context.DeadlineExceeded,
 		detail: fmt.Sprintf("no answer within %v (azure_token_timeout)", s.timeout),
 	}
-	if a := s.answer.Load(); a != nil && a.status >= 400 {
+	if a := s.answer.Load(); a != nil {
 		e.StatusCode, e.RetryAfter = a.status, a.retryAfter
 		e.detail = fmt.Sprintf("the service kept refusing for %v (azure_token_timeout)", s.timeout)
 	}
