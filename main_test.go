@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/azurepgtest"
 )
@@ -99,6 +101,21 @@ func openConnector(tb testing.TB, c *azurepg.Connector) *sql.DB {
 	db := sql.OpenDB(c)
 	tb.Cleanup(func() { _ = db.Close() })
 	return db
+}
+
+// openPool is a pgxpool that logs in as c does.
+func openPool(t *testing.T, c *azurepg.Connector) *pgxpool.Pool {
+	t.Helper()
+	config, err := c.PoolConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
 }
 
 func wantUser(tb testing.TB, db *sql.DB, want string) {

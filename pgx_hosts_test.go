@@ -127,15 +127,7 @@ func oneConnection(t *testing.T, cfg *azurepg.Config, door string) executor {
 		t.Cleanup(func() { _ = conn.Close() })
 		return func(sql string) error { _, err := conn.ExecContext(t.Context(), sql); return err }
 	}
-	config, err := c.PoolConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	pool := openPool(t, c)
 	conn, err := pool.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -438,15 +430,7 @@ func TestPoolSaysThatThereIsNoNewToken(t *testing.T) {
 	s := azurepgtest.Start(t)
 	app := s.AddServicePrincipal("app")
 	c := connector(t, bySecret(s, app), nil)
-	config, err := c.PoolConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
+	pool := openPool(t, c)
 	if err := pool.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -586,15 +570,7 @@ func TestPoolWithAWrongRoleDisturbsNoOther(t *testing.T) {
 	}
 	s.Entra.Fault(azurepgtest.Hang(), 0)
 	wrong := connector(t, bySecret(s, app), func(c *azurepg.Config) { c.User = other.Name })
-	config, err := wrong.PoolConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
+	pool := openPool(t, wrong)
 	for range 5 {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond) // the pool itself waits for a new token
 		if err := pool.Ping(ctx); err == nil {

@@ -131,15 +131,7 @@ func TestPoolHasANewTokenAfterARefusal(t *testing.T) {
 	s := azurepgtest.Start(t)
 	app := s.AddServicePrincipal("app")
 	c := connector(t, bySecret(s, app), nil)
-	config, err := c.PoolConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
+	pool := openPool(t, c)
 	if err := pool.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
