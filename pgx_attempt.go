@@ -55,15 +55,9 @@ func (b *pgxBase) newAttempt(login Login) *attempt {
 	return &attempt{base: b, user: login.User, token: &token}
 }
 
-// arm makes cc log in with a. cc is pgx's copy for one connect, or, if a program
-// calls BeforeConnect by itself, perhaps the same one as the last time.
+// arm makes cc log in with a. cc is pgx's copy for one connect.
 func (a *attempt) arm(cc *pgx.ConnConfig) {
 	a.base.takeOver(cc, a.user)
-	if last := armedBy(cc); last != nil {
-		last.end()
-		cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend = last.hooks.dial, last.hooks.afterNetConnect, last.hooks.buildFrontend
-		cc.OnPgError, cc.AfterConnect = last.hooks.onPgError, last.hooks.afterConnect
-	}
 	a.hooks = hooks{cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend, cc.OnPgError, cc.AfterConnect}
 	cc.DialFunc = a.dial
 	cc.AfterNetConnect = a.afterNetConnect
@@ -75,6 +69,16 @@ func (a *attempt) arm(cc *pgx.ConnConfig) {
 }
 
 type armedKey struct{}
+
+// disarm gives cc back the user's hooks, if an attempt has armed it before: who
+// calls BeforeConnect by himself may do so again with the same cc.
+func disarm(cc *pgx.ConnConfig) {
+	if last := armedBy(cc); last != nil {
+		last.end()
+		h := last.hooks
+		cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend, cc.OnPgError, cc.AfterConnect = h.dial, h.afterNetConnect, h.buildFrontend, h.onPgError, h.afterConnect
+	}
+}
 
 // armedBy returns the attempt whose hooks cc has, or nil. A function can only be
 // compared by its code, which all attempts share; so ours is then asked whose it is.

@@ -39,6 +39,7 @@ func (c *Connector) BeforeConnect(ctx context.Context, cc *pgx.ConnConfig) error
 		}
 	}
 	login.Password = "" // the closure above keeps login
+	disarm(cc)
 	a.arm(cc)
 	cc.TLSConfig = cc.TLSConfig.Clone() // cc is the caller's to change
 	for _, f := range cc.Fallbacks {

@@ -169,6 +169,15 @@ func (f *floor) check(state tls.ConnectionState) error {
 	case len(state.VerifiedChains) == 0:
 		return fmt.Errorf("%w: the certificate was not verified", ErrInsecureTLS)
 	}
+	// crypto/tls has verified the name that it sent. An IP address is not sent, and
+	// compared with the certificate once more.
+	if sent := state.ServerName; sent != "" {
+		for _, t := range f.configs {
+			if sent == strings.TrimSuffix(t.ServerName, ".") {
+				return nil
+			}
+		}
+	}
 	var err error
 	for _, t := range f.configs {
 		if err = state.PeerCertificates[0].VerifyHostname(t.ServerName); err == nil {

@@ -70,6 +70,8 @@ func TestFloorAtRunTimeTrustsTheConnectionOnly(t *testing.T) {
 		{"TLS 1.2 where 1.3 is demanded", Config{SSLMinVersion: "TLSv1.3"}, func(s *tls.ConnectionState) { s.Version = tls.VersionTLS12 }, false},
 		{"no chain", Config{}, func(s *tls.ConnectionState) { s.VerifiedChains = nil }, false},
 		{"another name", Config{Hosts: []Host{{Name: "b.example.com"}}}, func(*tls.ConnectionState) {}, false},
+		{"another name, as sent", Config{Hosts: []Host{{Name: "b.example.com"}}}, func(s *tls.ConnectionState) { s.ServerName = "a.example.com" }, false},
+		{"the name, as sent", Config{}, func(s *tls.ConnectionState) { s.ServerName = "a.example.com" }, true},
 		{"second host", Config{Hosts: []Host{{Name: "b.example.com"}, {Name: "a.example.com"}}}, func(*tls.ConnectionState) {}, true},
 		{"no certificate", Config{}, func(s *tls.ConnectionState) { s.PeerCertificates, s.VerifiedChains = nil, nil }, false},
 		{"require needs no chain", Config{SSLMode: "require"}, func(s *tls.ConnectionState) { s.VerifiedChains = nil }, true},
