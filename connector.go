@@ -172,7 +172,7 @@ func (c *Connector) connect(ctx context.Context) (driver.Conn, error) {
 			c.hopeless.Store(true)
 		}
 		c.logNoRetry(login.User, err)
-		refused.token = err
+		refused.noToken = err
 		return nil, refused
 	}
 	return c.retry(ctx, next.Token)
@@ -189,7 +189,9 @@ func (c *Connector) retry(ctx context.Context, token string) (driver.Conn, error
 	if refused == nil {
 		return conn, err
 	}
-	c.hopeless.Store(refused.sent)
+	if refused.sent {
+		c.hopeless.Store(true)
+	}
 	refused.Retried = true
 	return nil, refused
 }

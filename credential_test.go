@@ -93,46 +93,48 @@ func TestEntraRefusalKeepsItsCodeAndAddsAdvice(t *testing.T) {
 	}
 }
 
+// tokenErrorOf returns the error of a connect while the token service has the
+// fault, with a time-out of 2 s, after checking that it shows no secret.
+func tokenErrorOf(t *testing.T, fault azurepgtest.Fault) *azurepg.TokenError {
+	t.Helper()
+	s, err := azurepgtest.New(&azurepgtest.Options{NoPostgres: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	app := s.AddServicePrincipal("app")
+	s.Entra.Fault(fault, 0)
+	c, err := azurepg.NewConnector(&azurepg.Config{Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: "app", AzureCredential: "client_secret",
+		TenantID: app.TenantID, ClientID: app.ClientID, ClientSecret: azurepg.Secret(app.Secret), TokenTimeout: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Connect(t.Context())
+	var te *azurepg.TokenError
+	if !errors.As(err, &te) {
+		t.Fatalf("got %v; want a TokenError", err)
+	}
+	printed := fmt.Sprintf("%v %+v %#v", err, err, te)
+	for _, secret := range append(s.Entra.Tokens(), app.Secret) {
+		if strings.Contains(printed, secret[:len(secret)/2]) {
+			t.Errorf("the error shows a secret: %s", printed)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q is more than one line", err)
+	}
+	return te
+}
+
 func TestFaultsOfTheTokenServiceAreTemporary(t *testing.T) {
 	noAzure(t)
-	for _, row := range []struct {
-		name      string
-		fault     azurepgtest.Fault
-		temporary bool
-	}{
-		{"garbage", azurepgtest.Garbage(), true},
-		{"truncated JSON", azurepgtest.TruncatedJSON(), true},
-		{"a reset", azurepgtest.Reset(), true},
-		{"hanging", azurepgtest.Hang(), true},
+	for name, fault := range map[string]azurepgtest.Fault{
+		"garbage": azurepgtest.Garbage(), "truncated JSON": azurepgtest.TruncatedJSON(), "a reset": azurepgtest.Reset(), "hanging": azurepgtest.Hang(),
 	} {
-		t.Run(row.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, err := azurepgtest.New(&azurepgtest.Options{NoPostgres: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = s.Close() }()
-			app := s.AddServicePrincipal("app")
-			s.Entra.Fault(row.fault, 0)
-			cfg := &azurepg.Config{Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: "app", AzureCredential: "client_secret",
-				TenantID: app.TenantID, ClientID: app.ClientID, ClientSecret: azurepg.Secret(app.Secret), TokenTimeout: 2 * time.Second}
-			c, err := azurepg.NewConnector(cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = c.Connect(t.Context())
-			var te *azurepg.TokenError
-			if !errors.As(err, &te) || te.Temporary != row.temporary {
-				t.Fatalf("got %v; want a TokenError, temporary %v", err, row.temporary)
-			}
-			printed := fmt.Sprintf("%v %+v %#v", err, err, te)
-			for _, secret := range append(s.Entra.Tokens(), app.Secret) {
-				if strings.Contains(printed, secret) || strings.Contains(printed, secret[:len(secret)/2]) {
-					t.Errorf("the error shows a secret: %s", printed)
-				}
-			}
-			if strings.Contains(err.Error(), "\n") {
-				t.Errorf("%q is more than one line", err)
+			if te := tokenErrorOf(t, fault); !te.Temporary {
+				t.Errorf("%v is not temporary", te)
 			}
 		})
 	}
@@ -141,35 +143,13 @@ func TestFaultsOfTheTokenServiceAreTemporary(t *testing.T) {
 // azidentity answers a refusal for now with tries of its own, until time is up.
 func TestRefusalForNowIsNotReportedAsSilence(t *testing.T) {
 	noAzure(t)
-	for _, row := range []struct {
-		name  string
-		fault azurepgtest.Fault
-		code  int
-	}{
-		{"503", azurepgtest.Status(503, 0), 503},
-		{"429", azurepgtest.Status(429, 7*time.Second), 429},
-	} {
-		t.Run(row.name, func(t *testing.T) {
+	for _, row := range []struct{ code, retryAfter int }{{503, 0}, {429, 7}} {
+		t.Run(fmt.Sprint(row.code), func(t *testing.T) {
 			t.Parallel()
-			s, err := azurepgtest.New(&azurepgtest.Options{NoPostgres: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = s.Close() }()
-			app := s.AddServicePrincipal("app")
-			s.Entra.Fault(row.fault, 0)
-			c, err := azurepg.NewConnector(&azurepg.Config{Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: "app", AzureCredential: "client_secret",
-				TenantID: app.TenantID, ClientID: app.ClientID, ClientSecret: azurepg.Secret(app.Secret), TokenTimeout: 2 * time.Second})
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = c.Connect(t.Context())
-			var te *azurepg.TokenError
-			if !errors.As(err, &te) || te.StatusCode != row.code || !te.Temporary || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("got %#v (%v); want a temporary TokenError with status %d", te, err, row.code)
-			}
-			if row.code == 429 && te.RetryAfter != 7*time.Second {
-				t.Errorf("RetryAfter = %v; want 7s", te.RetryAfter)
+			after := time.Duration(row.retryAfter) * time.Second
+			te := tokenErrorOf(t, azurepgtest.Status(row.code, after))
+			if te.StatusCode != row.code || te.RetryAfter != after || !te.Temporary || !errors.Is(te, context.DeadlineExceeded) {
+				t.Errorf("got %#v (%v); want a temporary TokenError with status %d, Retry-After %v", te, te, row.code, after)
 			}
 		})
 	}

@@ -19,8 +19,8 @@ var (
 	guid   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 	oauth  = regexp.MustCompile(`^[a-z_]{1,40}$`) // an OAuth 2.0 error code
 
-	// networkFault finds the words of a broken connection or answer in the text of an error that
-	// does not unwrap.
+	// networkFault finds the words of a broken connection or answer in the text of
+	// an error that does not unwrap.
 	networkFault = regexp.MustCompile(`json decode error|dial tcp|no such host|i/o timeout|connection re(set|fused)|\bEOF\b`)
 )
 

@@ -148,10 +148,10 @@ type AuthError struct {
 	// Advice says what to do, in one sentence.
 	Advice string
 
-	server string // the server's words, quoted
-	sent   bool   // the token had been sent
-	err    error  // of the base driver
-	token  error  // why there was no newer token; nil: there was, or none was wanted
+	server  string // the server's words, quoted
+	sent    bool   // the token had been sent
+	err     error  // of the base driver
+	noToken error  // why there was no newer token; nil: there was, or none was wanted
 }
 
 // Error returns one line: role, the server's words, what to do, whose token it was.
@@ -167,8 +167,8 @@ func (e *AuthError) Error() string {
 		b.WriteString(", and was not sent")
 	case e.Retried:
 		b.WriteString("; a new token was refused as well")
-	case e.token != nil:
-		b.WriteString("; " + strings.TrimPrefix(e.token.Error(), "azurepg: "))
+	case e.noToken != nil:
+		b.WriteString("; " + strings.TrimPrefix(e.noToken.Error(), "azurepg: "))
 	}
 	return b.String() + ")"
 }
@@ -178,7 +178,7 @@ func (e *AuthError) Error() string {
 // for and could not be had.
 func (e *AuthError) Unwrap() []error {
 	var te *TokenError
-	if errors.As(e.token, &te) {
+	if errors.As(e.noToken, &te) {
 		return []error{e.err, te}
 	}
 	return []error{e.err}

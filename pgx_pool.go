@@ -65,7 +65,9 @@ func (c *Connector) poolLogin(ctx context.Context) (Login, error) {
 		case errors.As(err, &noToken):
 			return Login{}, err
 		default: // the old one may be good by now
-			c.hopeless.Store(c.hopeless.Load() || isFinal(err))
+			if isFinal(err) {
+				c.hopeless.Store(true)
+			}
 			c.logNoRetry(c.cfg.User, err)
 		}
 	}

@@ -53,3 +53,21 @@ func TestReadmeShowsCodeUnderTest(t *testing.T) {
 		}
 	}
 }
+
+// The defaults in the README's table of keys are those of the code.
+func TestReadmeDefaultsAreTheCodes(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `(\\w+)` \\|.*\\| `([^`]+)`[^|]*\\|$").FindAllSubmatch(readme, -1)
+	if len(rows) < 6 {
+		t.Errorf("only %d keys of the README have a default", len(rows))
+	}
+	for _, row := range rows {
+		key := dsnKeyIndex[string(row[1])]
+		if key == nil || key.def != string(row[2]) {
+			t.Errorf("the README's default of %s is %s; in the code it is %+v", row[1], row[2], key)
+		}
+	}
+}

@@ -343,6 +343,13 @@ func TestPanickingCredentialIsAnError(t *testing.T) {
 	if _, err := c.Token(t.Context()); !errors.As(err, &te) || !strings.Contains(err.Error(), "boom") {
 		t.Errorf("got %v; want a TokenError that says boom", err)
 	}
+	config := &Config{ClientSecret: "HUNTER2"}
+	source := &tokenSource{name: "x", config: config, credential: &fakeCredential{answer: func(context.Context, int) (azcore.AccessToken, error) {
+		panic("boom with " + string(config.ClientSecret))
+	}}}
+	if _, err := newTokenCache(source, TokenCacheOptions{}).Token(t.Context()); err == nil || strings.Contains(err.Error(), "HUNTER2") {
+		t.Errorf("got %v; want an error without the secret", err)
+	}
 	if _, err := NewTokenCache(nil, nil).Token(t.Context()); !errors.As(err, &te) {
 		t.Errorf("without a credential: %v; want a TokenError", err)
 	}

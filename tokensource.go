@@ -63,7 +63,7 @@ func (s *tokenSource) timeoutError() error {
 func (s *tokenSource) get(ctx context.Context, scope string, rebuild bool) (token azcore.AccessToken, err error) {
 	defer func() {
 		if p := recover(); p != nil { // in a goroutine of ours nobody else could
-			err = &TokenError{Credential: s.name, detail: "it panicked: " + quoteForeign(fmt.Sprint(p))}
+			err = &TokenError{Credential: s.name, detail: "it panicked: " + s.scrub(fmt.Sprint(p))}
 		}
 	}()
 	s.answer.Store(nil)
