@@ -100,7 +100,7 @@ func TestHangingTokenServiceDisturbsNoConnectUntilTheTokenEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	ends := c.Stats().Tokens.ExpiresOn
-	s.Entra.Fault(azurepgtest.Hang(), 0)
+	s.Entra.Fault(azurepgtest.Hang)
 	db := openConnector(t, c)
 	db.SetMaxIdleConns(0)
 	logins := 0
@@ -300,7 +300,7 @@ func TestRefusalWithEntraDownSaysBoth(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Entra.RevokeTokens()
-	s.Entra.Fault(azurepgtest.AADSTS(7000222), 0)
+	s.Entra.Fault(azurepgtest.SecretExpired)
 	_, err := c.Connect(t.Context())
 	var (
 		refused *azurepg.AuthError

@@ -103,7 +103,7 @@ func tokenErrorOf(t *testing.T, fault azurepgtest.Fault) *azurepg.TokenError {
 	}
 	defer func() { _ = s.Close() }()
 	app := s.AddServicePrincipal("app")
-	s.Entra.Fault(fault, 0)
+	s.Entra.Fault(fault)
 	c, err := azurepg.NewConnector(&azurepg.Config{Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: "app", AzureCredential: "client_secret",
 		TenantID: app.TenantID, ClientID: app.ClientID, ClientSecret: azurepg.Secret(app.Secret), TokenTimeout: 2 * time.Second})
 	if err != nil {
@@ -129,7 +129,7 @@ func tokenErrorOf(t *testing.T, fault azurepgtest.Fault) *azurepg.TokenError {
 func TestFaultsOfTheTokenServiceAreTemporary(t *testing.T) {
 	noAzure(t)
 	for name, fault := range map[string]azurepgtest.Fault{
-		"garbage": azurepgtest.Garbage(), "truncated JSON": azurepgtest.TruncatedJSON(), "a reset": azurepgtest.Reset(), "hanging": azurepgtest.Hang(),
+		"garbage": azurepgtest.Garbage, "truncated JSON": azurepgtest.TruncatedJSON, "a reset": azurepgtest.Reset, "hanging": azurepgtest.Hang,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -199,7 +199,7 @@ func TestProbeOfTheChainIsNoRefusal(t *testing.T) {
 	defer func() { _ = s.Close() }()
 	id := s.AddManagedIdentity("id")
 	setenv(t, "AZURE_CLIENT_ID="+id.ClientID)
-	s.Identity.Fault(azurepgtest.Hang(), 0)
+	s.Identity.Fault(azurepgtest.Hang)
 	err = open(t, "host=db.example.com user=id azure_token_timeout=3s").PingContext(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "no answer within 3s") {
 		t.Errorf("got %v; want no answer: a probe gets a 400 by design", err)

@@ -568,7 +568,7 @@ func TestPoolWithAWrongRoleDisturbsNoOther(t *testing.T) {
 	} else {
 		_ = conn.Close()
 	}
-	s.Entra.Fault(azurepgtest.Hang(), 0)
+	s.Entra.Fault(azurepgtest.Hang)
 	wrong := connector(t, bySecret(s, app), func(c *azurepg.Config) { c.User = other.Name })
 	pool := openPool(t, wrong)
 	for range 5 {

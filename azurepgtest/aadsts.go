@@ -22,6 +22,7 @@ type entraError struct {
 // codes", read 2026-11.
 var entraErrors = map[int]entraError{
 	50013:   {0, 401, "invalid_client", "Assertion failed signature validation. [Reason - The key was not found.]"},
+	50076:   {0, 400, "interaction_required", "Due to a configuration change made by your administrator, or because you moved to a new location, you must use multi-factor authentication to access '%s'."},
 	70003:   {0, 400, "unsupported_grant_type", "The app requested an unsupported grant type '%s'."},
 	70011:   {0, 400, "invalid_scope", "The provided request must include a 'scope' input parameter. The provided value for the input parameter 'scope' is not valid. The scope %s is not valid."},
 	90002:   {0, 400, "invalid_tenant", "Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant."},

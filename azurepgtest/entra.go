@@ -15,7 +15,7 @@ type Entra struct {
 
 	cloud     Cloud
 	directory *directory
-	faults    *faults
+	faults    faultQueue
 	log       *requestLog
 	routes    *routes
 
@@ -38,7 +38,7 @@ func newEntra(d *directory, cloud Cloud) (*Entra, error) {
 	}
 	return &Entra{
 		TenantID: d.tenantID, cloud: cloud, directory: d,
-		faults: newFaults(), log: new(requestLog),
+		log: new(requestLog),
 		key: key, lifetime: defaultLifetime, refused: make(map[string]struct{}),
 	}, nil
 }
@@ -107,12 +107,11 @@ func (e *Entra) Revoke(token string) {
 	e.refused[token] = struct{}{}
 }
 
-// Fault makes the next times token requests end in f; with times 0 all of them, until
-// ClearFaults. Faults of several calls come one after the other. The discovery
-// documents are not affected.
-func (e *Entra) Fault(f Fault, times int) { e.faults.add(f, times) }
+// Fault makes token requests go wrong until f has ended or ClearFaults. Faults of
+// several calls come one after the other. The discovery documents are not affected.
+func (e *Entra) Fault(f Fault) { e.faults.add(f) }
 
-// ClearFaults ends all faults. Requests that hang are answered.
+// ClearFaults ends all faults. Requests that wait are answered.
 func (e *Entra) ClearFaults() { e.faults.clear() }
 
 // TokenRequests returns how many requests the token endpoint has received, those

@@ -2,52 +2,62 @@ package azurepgtest
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 )
 
-// A Fault is a way for a token request to go wrong. The zero Fault is none.
+// A Fault is a way for token requests to go wrong: those of [Entra], of a
+// [ManagedIdentityEndpoint] and of a [Credential]. It goes on until ClearFaults,
+// unless Times or For end it. The zero Fault is none.
+//
+//	azure.Entra.Fault(azurepgtest.Hang)
+//	azure.Entra.Fault(azurepgtest.Status(429, 2*time.Second).Times(3))
+//	azure.Entra.Fault(azurepgtest.Reset.After(time.Second).For(time.Minute))
 type Fault struct {
-	// serve answers r; next is the answer without the fault. Once released is closed,
-	// waiting has to end.
-	serve func(w http.ResponseWriter, r *http.Request, released <-chan struct{}, next http.Handler)
+	serve func(w http.ResponseWriter, r *http.Request, next http.Handler) // nil is next, the answer without the fault
+	after time.Duration                                                   // before serve
+	times int                                                             // requests it meets; 0 is all
+	lasts time.Duration                                                   // 0 is without end
 }
 
-// Hang lets the client wait until it gives up or the fault is cleared.
-func Hang() Fault {
-	return Fault{func(w http.ResponseWriter, r *http.Request, released <-chan struct{}, next http.Handler) {
-		select {
-		case <-r.Context().Done():
-		case <-released:
-			next.ServeHTTP(w, r)
-		}
-	}}
-}
+// Faults of the network and of what stands in it.
+var (
+	// Hang lets the client wait until it gives up or the fault ends.
+	Hang = Fault{after: math.MaxInt64}
+
+	// Reset cuts the connection with a TCP reset.
+	Reset = Fault{serve: serveReset}
+
+	// Garbage answers 200 with a page of HTML, as captive portals do.
+	Garbage = Fault{serve: serveGarbage}
+
+	// TruncatedJSON answers 200 with the first two thirds of the true answer, most of
+	// a token with it.
+	TruncatedJSON = Fault{serve: serveTruncated}
+)
+
+// Refusals of Entra that somebody has to do something about. AADSTS gives others.
+var (
+	SecretExpired   = AADSTS(7000222)
+	AppUnknown      = AADSTS(700016)
+	TenantUnknown   = AADSTS(90002)
+	MFARequired     = AADSTS(50076)
+	SubjectMismatch = AADSTS(700213) // of a federated token
+)
 
 // Delay answers after d.
-func Delay(d time.Duration) Fault {
-	return Fault{func(w http.ResponseWriter, r *http.Request, released <-chan struct{}, next http.Handler) {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-r.Context().Done():
-			return
-		case <-timer.C:
-		case <-released:
-		}
-		next.ServeHTTP(w, r)
-	}}
-}
+func Delay(d time.Duration) Fault { return Fault{}.After(d) }
 
 // Status answers with an HTTP status and, unless retryAfter is 0, a Retry-After header
 // in whole seconds. The body is Entra's for a passing fault.
 func Status(code int, retryAfter time.Duration) Fault {
-	return Fault{func(w http.ResponseWriter, r *http.Request, _ <-chan struct{}, _ http.Handler) {
+	return Fault{serve: func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		if retryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int((retryAfter+time.Second-1)/time.Second)))
 		}
@@ -57,55 +67,84 @@ func Status(code int, retryAfter time.Duration) Fault {
 	}}
 }
 
-// AADSTS answers with the Entra error of that number, for instance 700016; in the
+// AADSTS answers with the Entra error of that number, for instance 7000215; in the
 // words of Entra if they are known here.
 func AADSTS(code int) Fault {
-	return Fault{func(w http.ResponseWriter, r *http.Request, _ <-chan struct{}, _ http.Handler) {
+	return Fault{serve: func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		aadsts(code).write(w, r)
 	}}
 }
 
-// Reset cuts the connection with a TCP reset.
-func Reset() Fault {
-	return Fault{func(w http.ResponseWriter, _ *http.Request, _ <-chan struct{}, _ http.Handler) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(http.ErrAbortHandler)
+// Times returns the fault for the next n requests; 0 is all.
+func (f Fault) Times(n int) Fault {
+	f.times = n
+	return f
+}
+
+// For returns the fault for requests in the next d, from when its turn has come; those
+// that wait then are answered. 0 is without end.
+func (f Fault) For(d time.Duration) Fault {
+	f.lasts = d
+	return f
+}
+
+// After returns the fault that lets the client wait for d before it strikes.
+func (f Fault) After(d time.Duration) Fault {
+	f.after = d
+	return f
+}
+
+// strike serves r with the fault. Once ended is closed, or at the time ends unless that
+// is zero, a request that waits is answered without it.
+func (f Fault) strike(w http.ResponseWriter, r *http.Request, ends time.Time, ended <-chan struct{}, next http.Handler) {
+	wait, cut := f.after, false
+	if left := time.Until(ends); !ends.IsZero() && left < wait {
+		wait, cut = left, true
+	}
+	if wait > 0 {
+		switch over := hold(r.Context(), wait, ended); {
+		case over == gone:
+			return
+		case over == released:
+			cut = true
 		}
-		reset(conn)
-	}}
+	}
+	if cut || f.serve == nil {
+		next.ServeHTTP(w, r)
+		return
+	}
+	f.serve(w, r, next)
 }
 
-// Garbage answers 200 with a page of HTML, as captive portals do.
-func Garbage() Fault {
-	return Fault{func(w http.ResponseWriter, _ *http.Request, _ <-chan struct{}, _ http.Handler) {
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(http.StatusOK)
-		io.WriteString(w, "<!DOCTYPE html><html><body>Sign in to the hotel's network</body></html>")
-	}}
+// How a wait ends.
+type over int
+
+const (
+	passed over = iota
+	released
+	gone // the client
+)
+
+func hold(ctx context.Context, d time.Duration, ended <-chan struct{}) over {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return gone
+	case <-ended:
+		return released
+	case <-timer.C:
+		return passed
+	}
 }
 
-// TruncatedJSON answers 200 with the first two thirds of the true answer, most of a
-// token with it.
-func TruncatedJSON() Fault {
-	return Fault{func(w http.ResponseWriter, r *http.Request, _ <-chan struct{}, next http.Handler) {
-		answer := &heldWriter{header: w.Header()}
-		next.ServeHTTP(answer, r)
-		w.Header().Del("Content-Length")
-		w.WriteHeader(http.StatusOK)
-		w.Write(answer.body.Bytes()[:answer.body.Len()*2/3])
-	}}
+func serveReset(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	reset(conn)
 }
-
-// A heldWriter holds an answer back.
-type heldWriter struct {
-	header http.Header
-	body   bytes.Buffer
-}
-
-func (w *heldWriter) Header() http.Header         { return w.header }
-func (w *heldWriter) WriteHeader(int)             {}
-func (w *heldWriter) Write(b []byte) (int, error) { return w.body.Write(b) }
 
 // reset closes conn so that the peer sees "connection reset".
 func reset(conn net.Conn) {
@@ -119,62 +158,26 @@ func reset(conn net.Conn) {
 	raw.Close()
 }
 
-// faults holds the faults to come of one endpoint.
-type faults struct {
-	mu       sync.Mutex // guards all below
-	queue    []queuedFault
-	released chan struct{} // closed by clear, then replaced
+func serveGarbage(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+	w.Header().Set("Content-Type", "text/html")
+	w.WriteHeader(http.StatusOK)
+	io.WriteString(w, "<!DOCTYPE html><html><body>Sign in to the hotel's network</body></html>")
 }
 
-type queuedFault struct {
-	Fault
-	times int // left; negative is without end
+func serveTruncated(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	answer := &heldWriter{header: w.Header()}
+	next.ServeHTTP(answer, r)
+	w.Header().Del("Content-Length")
+	w.WriteHeader(http.StatusOK)
+	w.Write(answer.body.Bytes()[:answer.body.Len()*2/3])
 }
 
-func newFaults() *faults { return &faults{released: make(chan struct{})} }
-
-func (f *faults) add(fault Fault, times int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if times == 0 {
-		times = -1
-	}
-	f.queue = append(f.queue, queuedFault{fault, times})
+// A heldWriter holds an answer back.
+type heldWriter struct {
+	header http.Header
+	body   bytes.Buffer
 }
 
-func (f *faults) clear() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.queue = nil
-	close(f.released)
-	f.released = make(chan struct{})
-}
-
-// take returns the fault of the next request and the channel that ends its waiting.
-func (f *faults) take() (Fault, <-chan struct{}) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.queue) == 0 {
-		return Fault{}, f.released
-	}
-	first := &f.queue[0]
-	fault := first.Fault
-	if first.times > 0 {
-		if first.times--; first.times == 0 {
-			f.queue = f.queue[1:]
-		}
-	}
-	return fault, f.released
-}
-
-// wrap returns a handler for a token endpoint that fails when it is told to.
-func (f *faults) wrap(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fault, released := f.take()
-		if fault.serve == nil {
-			next.ServeHTTP(w, r)
-			return
-		}
-		fault.serve(w, r, released, next)
-	})
-}
+func (w *heldWriter) Header() http.Header         { return w.header }
+func (w *heldWriter) WriteHeader(int)             {}
+func (w *heldWriter) Write(b []byte) (int, error) { return w.body.Write(b) }

@@ -17,7 +17,7 @@ type ManagedIdentityEndpoint struct {
 	Header string // the value of IDENTITY_HEADER, random
 
 	entra  *Entra
-	faults *faults
+	faults faultQueue
 	log    *requestLog
 
 	mu       sync.Mutex // guards all below
@@ -39,7 +39,7 @@ const identityLifetime = 24 * time.Hour
 func newManagedIdentityEndpoint(entra *Entra) *ManagedIdentityEndpoint {
 	return &ManagedIdentityEndpoint{
 		Header: newGUID(), entra: entra,
-		faults: newFaults(), log: new(requestLog), lifetime: identityLifetime,
+		log: new(requestLog), lifetime: identityLifetime,
 	}
 }
 
@@ -68,8 +68,8 @@ func (m *ManagedIdentityEndpoint) KeepTokens(keep bool) {
 	}
 }
 
-// Fault makes the next times token requests end in f; see [Entra.Fault].
-func (m *ManagedIdentityEndpoint) Fault(f Fault, times int) { m.faults.add(f, times) }
+// Fault makes token requests go wrong; see [Entra.Fault].
+func (m *ManagedIdentityEndpoint) Fault(f Fault) { m.faults.add(f) }
 
 // ClearFaults ends all faults; see [Entra.ClearFaults].
 func (m *ManagedIdentityEndpoint) ClearFaults() { m.faults.clear() }

@@ -149,7 +149,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if testroute.Lookup(app.ClientID) == nil || testroute.Lookup("", app.TenantID) == nil {
 		t.Error("azurepg's credentials would not find the way here")
 	}
-	s.Entra.Fault(azurepgtest.Hang(), 0)
+	s.Entra.Fault(azurepgtest.Hang)
 	hung := make(chan struct{})
 	go func() {
 		defer close(hung)
