@@ -22,11 +22,11 @@ const (
 //
 // Source: learn.microsoft.com, "Access token claims reference" and "Optional claims
 // reference", read 2026-11.
-func (d *directory) claims(p *Principal, audience, appIDACR string, expires time.Time) map[string]any {
-	issued := time.Now().Add(-clockSkew)
+func (d *directory) claims(p *Principal, audience, appIDACR string, now, expires time.Time) map[string]any {
+	issued := now.Add(-clockSkew)
 	c := map[string]any{
 		"aud":         audience,
-		"iss":         issuer(d.tenantID),
+		"iss":         issuer(p.TenantID),
 		"iat":         issued.Unix(),
 		"nbf":         issued.Unix(),
 		"exp":         expires.Unix(),
@@ -35,7 +35,7 @@ func (d *directory) claims(p *Principal, audience, appIDACR string, expires time
 		"rh":          "1." + noise(66) + ".",
 		"sid":         newGUID(),
 		"sub":         p.ObjectID,
-		"tid":         d.tenantID,
+		"tid":         p.TenantID,
 		"uti":         noise(16),
 		"ver":         "1.0",
 		"xms_act_fct": "3 9",
@@ -53,7 +53,7 @@ func (d *directory) claims(p *Principal, audience, appIDACR string, expires time
 	} else {
 		c["appid"] = p.ClientID
 		c["appidacr"] = appIDACR
-		c["idp"] = issuer(d.tenantID)
+		c["idp"] = issuer(p.TenantID)
 		c["idtyp"] = "app"
 		delete(c, "sid")
 	}
