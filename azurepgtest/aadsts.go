@@ -62,22 +62,29 @@ func aadsts(code int, values ...any) *entraError {
 // text is e in one line, without the ids of the request.
 func (e *entraError) text() string { return fmt.Sprintf("AADSTS%d: %s", e.code, e.message) }
 
+// entraTime is how errors tell the time, which is UTC.
+const entraTime = "2006-01-02 15:04:05Z"
+
+// description is e with the ids of a request and its time.
+func (e *entraError) description(trace, correlation, now string) string {
+	return fmt.Sprintf("%s Trace ID: %s Correlation ID: %s Timestamp: %s", e.text(), trace, correlation, now)
+}
+
 // write answers with e in the shape of the token endpoint.
 func (e *entraError) write(w http.ResponseWriter, r *http.Request) {
-	now := stampTime(r).UTC().Format("2006-01-02 15:04:05Z")
+	now := stampTime(r).UTC().Format(entraTime)
 	trace, correlation := newGUID(), r.Header.Get("client-request-id")
 	if correlation == "" {
 		correlation = newGUID()
 	}
 	body := map[string]any{
-		"error": e.oauth,
-		"error_description": fmt.Sprintf("%s Trace ID: %s Correlation ID: %s Timestamp: %s",
-			e.text(), trace, correlation, now),
-		"error_codes":    []int{e.code},
-		"timestamp":      now,
-		"trace_id":       trace,
-		"correlation_id": correlation,
-		"error_uri":      fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", e.code),
+		"error":             e.oauth,
+		"error_description": e.description(trace, correlation, now),
+		"error_codes":       []int{e.code},
+		"timestamp":         now,
+		"trace_id":          trace,
+		"correlation_id":    correlation,
+		"error_uri":         fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", e.code),
 	}
 	if e.code == mfaRequired {
 		body["suberror"] = "basic_action"

@@ -15,8 +15,8 @@ func (s *Server) AddServicePrincipal(name string) *Principal {
 }
 
 // AddUser registers a user by user principal name, of a guest also (with #EXT#), and
-// makes the PostgreSQL role of that name. Users get tokens from [Server.AzureCLI] and
-// [Entra.Mint].
+// makes the PostgreSQL role of that name. A guest's tokens do not say it, but the address
+// at home. Users get tokens from [Server.AzureCLI] and [Entra.Mint].
 func (s *Server) AddUser(upn string) *Principal { return s.add(upn, User, nil) }
 
 // AddManagedIdentity registers a user-assigned managed identity with that resource

@@ -21,6 +21,7 @@ type AzureCLI struct {
 	mu        sync.Mutex // guards all below
 	calls     int
 	signedOut bool
+	refusal   int // AADSTS…; 0 is none
 }
 
 // AzureCLI installs a fake az that is signed in as p, which is no group. It ends the
@@ -53,6 +54,15 @@ func (c *AzureCLI) SignOut() { c.setSignedOut(true) }
 // SignIn undoes SignOut.
 func (c *AzureCLI) SignIn() { c.setSignedOut(false) }
 
+// SetRefusal makes az get the Entra error of that number in place of a token, for
+// instance 50076, multi-factor authentication, which only people are asked for; 0, the
+// default, ends that.
+func (c *AzureCLI) SetRefusal(code int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refusal = code
+}
+
 func (c *AzureCLI) setSignedOut(out bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,12 +73,14 @@ func (c *AzureCLI) setSignedOut(out bool) {
 func (c *AzureCLI) run(args []string) (output string, ok bool) {
 	c.mu.Lock()
 	c.calls++
-	out := c.signedOut
+	out, refusal := c.signedOut, c.refusal
 	c.mu.Unlock()
 	command := strings.Join(args[:min(2, len(args))], " ")
 	switch {
 	case out:
 		return "ERROR: Please run 'az login' to setup account.", false
+	case command == "account get-access-token" && refusal != 0:
+		return c.failure(aadsts(refusal)), false
 	case command == "account get-access-token":
 		return c.accessToken(options(args[2:]))
 	case command == "account show":
@@ -90,7 +102,7 @@ func (c *AzureCLI) show() string {
 func (c *AzureCLI) accessToken(options map[string]string) (string, bool) {
 	who, tenant, refusal := c.account(options["--tenant"])
 	if refusal != nil {
-		return "ERROR: " + refusal.text(), false
+		return c.failure(refusal), false
 	}
 	scope := options["--scope"]
 	if scope == "" {
@@ -98,7 +110,7 @@ func (c *AzureCLI) accessToken(options map[string]string) (string, bool) {
 	}
 	resource, refusal := c.entra.audience(scope, tenant)
 	if refusal != nil {
-		return "ERROR: " + refusal.text(), false
+		return c.failure(refusal), false
 	}
 	lifetime, _ := c.entra.lifetimes()
 	token, _, err := c.entra.issue(who.in(tenant), resource, bySecret, c.entra.clock.now(), lifetime)
@@ -114,6 +126,12 @@ func (c *AzureCLI) accessToken(options map[string]string) (string, bool) {
 		"tenant":       tenant,
 		"tokenType":    "Bearer",
 	}), true
+}
+
+// failure is what az prints of a refusal by Entra.
+func (c *AzureCLI) failure(e *entraError) string {
+	now := c.entra.clock.now().UTC().Format(entraTime)
+	return "ERROR: " + e.description(newGUID(), newGUID(), now) + "\nTo re-authenticate, please run:\naz login"
 }
 
 // account returns the principal that az is signed in as, as it is now, and the tenant

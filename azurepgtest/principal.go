@@ -2,6 +2,7 @@ package azurepgtest
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"strings"
 )
@@ -56,6 +57,12 @@ func newGUID() string {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return formatGUID(b)
+}
+
+// hashedGUID returns a GUID that is always the same for s.
+func hashedGUID(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return formatGUID([16]byte(sum[:16]))
 }
 
 func formatGUID(b [16]byte) string {

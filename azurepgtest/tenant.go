@@ -1,9 +1,6 @@
 package azurepgtest
 
-import (
-	"crypto/sha256"
-	"strings"
-)
+import "strings"
 
 // AddTenant registers another tenant of the same Entra and returns its id. All
 // applications are known there, as multi-tenant ones are that somebody consented to,
@@ -50,7 +47,6 @@ func (p *Principal) in(tenantID string) *Principal {
 	}
 	there := *p
 	there.TenantID = tenantID
-	sum := sha256.Sum256([]byte(tenantID + p.ObjectID))
-	there.ObjectID = formatGUID([16]byte(sum[:16]))
+	there.ObjectID = hashedGUID(tenantID + p.ObjectID)
 	return &there
 }
