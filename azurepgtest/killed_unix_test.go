@@ -66,7 +66,7 @@ func TestKilledProcessLeavesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			child.Wait()
-			within(t, 20*time.Second, "nothing but an empty directory", func() bool {
+			within(t, 20*time.Second, "end of all files and processes", func() bool {
 				return len(processes(t, name)) == 0 && len(glob(t, tmp, "*")) == 0
 			})
 			if conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestWatchdogFinishesWhatCouldNotBeClosed(t *testing.T) {
@@ -43,8 +44,14 @@ func TestWatchdogFinishesWhatCouldNotBeClosed(t *testing.T) {
 			if err := w.dismiss(false); err != nil {
 				t.Error(err)
 			}
-			if err := <-ended; err == nil {
-				t.Error("the process has ended by itself")
+			select {
+			case err := <-ended:
+				if err == nil {
+					t.Error("the process has ended by itself")
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("the process goes on")
+				cmd.Process.Kill()
 			}
 			if _, err := os.Stat(dir); !os.IsNotExist(err) {
 				t.Errorf("the directory is left: %v", err)
