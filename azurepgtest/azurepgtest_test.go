@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -23,7 +24,7 @@ var shared *azurepgtest.Server
 
 func TestMain(m *testing.M) {
 	if os.Getenv("AZUREPGTEST_CHILD") != "" {
-		os.Exit(m.Run()) // of TestEnvLeadsOtherProcessesHere, which has a Server
+		os.Exit(m.Run()) // of a test that has a Server or starts one
 	}
 	var err error
 	if shared, err = azurepgtest.New(nil); err != nil {
@@ -115,6 +116,16 @@ func assertNoToken(t *testing.T, s *azurepgtest.Server, text string) {
 	for _, token := range s.Entra.Tokens() {
 		if strings.Contains(text, token[len(token)/4:len(token)/2]) {
 			t.Error("a token has leaked")
+		}
+	}
+}
+
+// within waits for what nobody can tell us, as of other processes.
+func within(t *testing.T, limit time.Duration, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no %s after %v", what, limit)
 		}
 	}
 }

@@ -27,7 +27,7 @@ type backend struct {
 }
 
 // startBackend uses the server of AZUREPG_TEST_POSTGRES, or starts one in dir.
-func startBackend(ctx context.Context, dir string) (*backend, error) {
+func startBackend(ctx context.Context, dir string, w *watchdog) (*backend, error) {
 	if url := os.Getenv("AZUREPG_TEST_POSTGRES"); url != "" {
 		config, err := pgx.ParseConfig(url)
 		if err != nil {
@@ -40,20 +40,58 @@ func startBackend(ctx context.Context, dir string) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return startBinaries(ctx, bin, dir)
+	return startBinaries(ctx, bin, dir, w)
 }
 
 // startBinaries starts the PostgreSQL whose executables are in bin.
-func startBinaries(ctx context.Context, bin, dir string) (*backend, error) {
-	process, err := startProcess(ctx, bin, dir)
+func startBinaries(ctx context.Context, bin, dir string, w *watchdog) (*backend, error) {
+	process, err := newProcess(ctx, bin, dir, w)
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{process: process}
-	if err := b.await(ctx); err != nil {
-		return nil, errors.Join(err, process.stop())
+	// A constant, so only PGSERVICE and the like in the environment can make it fail.
+	config, err := pgx.ParseConfig("host=/ user=postgres dbname=postgres sslmode=disable")
+	if err != nil {
+		return nil, fmt.Errorf("azurepgtest: PG* environment: %w", err)
 	}
-	return b, nil
+	config.Host, config.Port = process.socketDir, socketPort
+	config.Password, config.Fallbacks, config.TLSConfig, config.ValidateConnect = "", nil, nil, nil
+	config.RuntimeParams = map[string]string{}
+	b := &backend{process, config}
+	return b, b.start(ctx)
+}
+
+// start starts a server of our own and waits until it answers, or stops it again.
+func (b *backend) start(ctx context.Context) error {
+	if b.process == nil {
+		return nil
+	}
+	if err := b.process.start(); err != nil {
+		return err
+	}
+	if err := b.await(ctx); err != nil {
+		return errors.Join(err, b.process.stop())
+	}
+	return nil
+}
+
+// stop stops a server of our own; of another it terminates the sessions.
+func (b *backend) stop(sessions []uint32) error {
+	if b.process != nil {
+		return b.process.stop()
+	}
+	if len(sessions) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	conn, err := b.superuserConn(ctx, "postgres")
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, "select pg_terminate_backend(id::int) from unnest($1::bigint[]) id", sessions)
+	return err
 }
 
 // startTimeout is the patience with a PostgreSQL that starts.
@@ -63,15 +101,6 @@ const startTimeout = 30 * time.Second
 func (b *backend) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	// A constant, so only PGSERVICE and the like in the environment can make it fail.
-	config, err := pgx.ParseConfig("host=/ user=postgres dbname=postgres sslmode=disable")
-	if err != nil {
-		return fmt.Errorf("azurepgtest: PG* environment: %w", err)
-	}
-	config.Host, config.Port = b.process.socketDir, socketPort
-	config.Password, config.Fallbacks, config.TLSConfig, config.ValidateConnect = "", nil, nil, nil
-	config.RuntimeParams = map[string]string{}
-	b.config = config
 	retry := time.NewTicker(5 * time.Millisecond)
 	defer retry.Stop()
 	for {
@@ -95,30 +124,6 @@ func (b *backend) superuserConn(ctx context.Context, database string) (*pgx.Conn
 	config := b.config.Copy()
 	config.Database = database
 	return pgx.ConnectConfig(ctx, config)
-}
-
-// createRole makes a role that may log in, unless there is one.
-func (b *backend) createRole(ctx context.Context, name string) error {
-	conn, err := b.superuserConn(ctx, "postgres")
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	// Ends with the connection. Without it, test processes that share a server meet
-	// "tuple concurrently updated".
-	if _, err := conn.Exec(ctx, "select pg_advisory_lock(hashtext('azurepgtest'))"); err != nil {
-		return err
-	}
-	_, err = conn.Exec(ctx, "create role "+quote(name)+" login")
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "42710" { // exists
-		err = nil
-	}
-	if err == nil && b.process == nil {
-		// Hexadecimal digits need no quoting.
-		_, err = conn.Exec(ctx, "alter role "+quote(name)+" login password '"+b.password(name)+"'")
-	}
-	return err
 }
 
 // password returns the password of a role in a server that is not ours: always the
@@ -148,11 +153,16 @@ func (b *backend) open(ctx context.Context, role, database string, parameters ma
 	return conn.Hijack()
 }
 
+// dial connects to any address of the server.
+func (b *backend) dial(ctx context.Context) (net.Conn, error) {
+	network, address := pgconn.NetworkAddress(b.config.Host, b.config.Port)
+	return new(net.Dialer).DialContext(ctx, network, address)
+}
+
 // cancel passes a cancel request on; to any address of the server, without TLS, which
 // PostgreSQL does not ask for here. Like PostgreSQL it reports nothing.
 func (b *backend) cancel(ctx context.Context, packet []byte) {
-	network, address := pgconn.NetworkAddress(b.config.Host, b.config.Port)
-	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	conn, err := b.dial(ctx)
 	if err != nil {
 		return
 	}

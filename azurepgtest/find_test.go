@@ -71,12 +71,13 @@ func TestDownloadedPostgresRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := temporaryDir()
+	dir, watchdog, err := temporaryDir()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer watchdog.dismiss(true)
 	defer os.RemoveAll(dir)
-	b, err := startBinaries(t.Context(), bin, dir)
+	b, err := startBinaries(t.Context(), bin, dir, watchdog)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package azurepgtest
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -28,9 +29,12 @@ const (
 	gssCode    = 1234<<16 | 5680
 )
 
-// serve serves one client. It reads to the byte what it understands and no further, so
-// nothing sent before TLS can slip into it (CVE-2021-23214).
-func (p *Postgres) serve(raw net.Conn) {
+// serve serves one client, whose login is cut when logins ends. It reads to the byte what
+// it understands and no further, so nothing sent before TLS can slip into it
+// (CVE-2021-23214).
+func (p *Postgres) serve(logins context.Context, raw net.Conn) {
+	loggedIn := closeOnDone(logins, raw)
+	defer loggedIn()
 	raw.SetDeadline(time.Now().Add(loginTimeout))
 	client, packet, err := p.greet(raw)
 	if err != nil {
@@ -45,7 +49,7 @@ func (p *Postgres) serve(raw net.Conn) {
 		send(client, fatal("0A000", "unsupported frontend protocol"))
 		return
 	}
-	if err := p.login(client, startup); err != nil {
+	if err := p.login(client, startup, loggedIn); err != nil {
 		// Close politely, else the client's unread bytes reset the connection and may
 		// destroy the message.
 		closeWrite(client)
@@ -89,7 +93,7 @@ func (p *Postgres) greet(raw net.Conn) (net.Conn, []byte, error) {
 
 // secure does the TLS handshake. Direct TLS needs ALPN, as in PostgreSQL 17.
 func (p *Postgres) secure(conn net.Conn, direct bool) (net.Conn, []byte, error) {
-	secured := tls.Server(conn, p.tls)
+	secured := tls.Server(conn, p.tlsConfig())
 	if err := secured.Handshake(); err != nil {
 		return nil, nil, err
 	}
@@ -98,6 +102,12 @@ func (p *Postgres) secure(conn net.Conn, direct bool) (net.Conn, []byte, error) 
 	}
 	packet, err := readStartup(secured)
 	return secured, packet, err
+}
+
+func (p *Postgres) tlsConfig() *tls.Config {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tls
 }
 
 // readStartup reads a packet that has no type byte and returns it without its length.
@@ -141,15 +151,16 @@ func readPassword(r io.Reader) (string, error) {
 
 // send writes messages to the client.
 func send(w io.Writer, messages ...pgproto3.BackendMessage) error {
-	var buf []byte
-	for _, m := range messages {
-		var err error
-		if buf, err = m.Encode(buf); err != nil {
-			return err
-		}
-	}
-	_, err := w.Write(buf)
+	_, err := w.Write(packets(messages...))
 	return err
+}
+
+func packets(messages ...pgproto3.BackendMessage) []byte {
+	var all []byte
+	for _, m := range messages {
+		all, _ = m.Encode(all) // fails at gigabytes only
+	}
+	return all
 }
 
 func fatal(code, message string) *pgproto3.ErrorResponse {

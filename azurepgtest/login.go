@@ -20,29 +20,32 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.reason }
 
-// login takes client from its startup packet to the end of its session. It returns an
-// error if there was no session, after having told the client.
-func (p *Postgres) login(client net.Conn, startup *pgproto3.StartupMessage) error {
+// login takes client from its startup packet to the end of its session, and calls
+// loggedIn between. It returns an error if there was no session, after having told the
+// client.
+func (p *Postgres) login(client net.Conn, startup *pgproto3.StartupMessage, loggedIn func() bool) error {
 	session, err := p.authenticate(client, startup)
 	if err != nil {
 		send(client, p.refuse(err))
 		return err
 	}
 	client.SetDeadline(time.Time{})
-	p.count(func() { p.logins++; p.sessions++ })
-	defer p.count(func() { p.sessions-- })
-	if err := send(client, welcome(startup, session)...); err != nil {
-		session.Conn.Close()
+	loggedIn()
+	p.enter(session)
+	defer p.leave(session)
+	stop := closeOnDone(p.running, session.conn)
+	defer stop()
+	if _, err := client.Write(session.welcome); err != nil {
+		session.conn.Close()
 		return nil
 	}
-	stop := closeOnDone(p.running, session.Conn)
-	defer stop()
-	splice(client, session.Conn)
+	splice(client, session.conn)
 	return nil
 }
 
-// authenticate asks for the token, checks it, and opens the session.
-func (p *Postgres) authenticate(client net.Conn, startup *pgproto3.StartupMessage) (*pgconn.HijackedConn, error) {
+// authenticate asks for the token, checks it, and opens the session, or leaves all that
+// to the real server if the role has a password.
+func (p *Postgres) authenticate(client net.Conn, startup *pgproto3.StartupMessage) (*session, error) {
 	user, database := startup.Parameters["user"], startup.Parameters["database"]
 	if database == "" {
 		database = user
@@ -50,6 +53,9 @@ func (p *Postgres) authenticate(client net.Conn, startup *pgproto3.StartupMessag
 	_, secured := client.(*tls.Conn)
 	if !secured || p.isRejecting() {
 		return nil, noEntry(user, database, secured)
+	}
+	if p.isPasswordRole(user) {
+		return p.passThrough(client, startup)
 	}
 	if err := send(client, &pgproto3.AuthenticationCleartextPassword{}); err != nil {
 		return nil, err
@@ -64,7 +70,15 @@ func (p *Postgres) authenticate(client net.Conn, startup *pgproto3.StartupMessag
 	if err := p.check(token, user); err != nil {
 		return nil, err
 	}
-	return p.backend.open(p.running, user, database, startup.Parameters)
+	if err := p.reserve(); err != nil {
+		return nil, err
+	}
+	conn, err := p.backend.open(p.running, user, database, startup.Parameters)
+	if err != nil {
+		p.release()
+		return nil, err
+	}
+	return &session{conn.Conn, conn.PID, packets(welcome(startup, conn)...)}, nil
 }
 
 // noEntry is PostgreSQL's own text for a login that no line of pg_hba.conf allows.
@@ -176,10 +190,4 @@ func (p *Postgres) isRejecting() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.rejected
-}
-
-func (p *Postgres) count(change func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	change()
 }

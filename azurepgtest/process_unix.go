@@ -46,11 +46,9 @@ func (o owner) take(path string) error {
 }
 
 // attributes put the child into a process group of its own: a Ctrl-C in the terminal
-// is for the tests, which stop it in order.
+// is for the tests, which stop it in order, and the watchdog ends it by its group.
 func (o owner) attributes() *syscall.SysProcAttr {
-	attributes := &syscall.SysProcAttr{Credential: o.credential, Setpgid: true}
-	dieWithParent(attributes)
-	return attributes
+	return &syscall.SysProcAttr{Credential: o.credential, Setpgid: true}
 }
 
 // isPrivate reports whether the file is ours and nobody else can change it.

@@ -42,6 +42,7 @@ type Server struct {
 	directory *directory
 	cloud     Cloud
 	dir       string // temporary, holds all files
+	watchdog  *watchdog
 	caFile    string
 	tb        testing.TB // nil unless from Start
 
@@ -86,7 +87,7 @@ func New(opts *Options) (_ *Server, err error) {
 			s.Close()
 		}
 	}()
-	if s.dir, err = temporaryDir(); err != nil {
+	if s.dir, s.watchdog, err = temporaryDir(); err != nil {
 		return nil, err
 	}
 	s.closeLater(func() error { return os.RemoveAll(s.dir) })
@@ -125,7 +126,7 @@ func (s *Server) startPostgres(certificate tls.Certificate) (*Postgres, chan err
 	p := newPostgres(s.cloud, s.directory, s.caFile)
 	started := make(chan error, 1)
 	s.closeLater(p.close)
-	go func() { started <- p.start(context.Background(), s.dir, certificate) }()
+	go func() { started <- p.open(context.Background(), s.dir, s.watchdog, certificate) }()
 	return p, started
 }
 
@@ -202,15 +203,20 @@ func (s *Server) serve(l net.Listener, handler http.Handler, logger *slog.Logger
 
 func (s *Server) closeLater(f func() error) { s.closers = append(s.closers, f) }
 
-// Close stops everything, cuts all connections and removes all files. It may be
-// called more than once.
+// Close stops everything, cuts all connections and removes all files and processes. It
+// may be called more than once. On Unix nothing is left either of a program that ends
+// without it, however that comes about.
 func (s *Server) Close() error {
 	s.closing.Do(func() {
 		var errs []error
 		for i := len(s.closers) - 1; i >= 0; i-- {
 			errs = append(errs, s.closers[i]())
 		}
-		if err := errors.Join(errs...); err != nil {
+		err := errors.Join(errs...)
+		if s.watchdog != nil {
+			err = errors.Join(err, s.watchdog.dismiss(err == nil))
+		}
+		if err != nil {
 			s.closed = fmt.Errorf("azurepgtest: close: %w", err)
 		}
 	})
@@ -224,23 +230,4 @@ func (s *Server) fail(err error) {
 		s.tb.Fatal(err)
 	}
 	panic(err)
-}
-
-// temporaryDir makes the directory of a Server. Its path has to be short, for the path
-// of a unix socket inside is limited to about 100 bytes, and everyone may pass through
-// it, for PostgreSQL runs as another user if we are root; what it holds is private.
-func temporaryDir() (string, error) {
-	parent := os.TempDir()
-	if len(parent) > 60 {
-		parent = "/tmp"
-	}
-	dir, err := os.MkdirTemp(parent, "azpg")
-	if err != nil {
-		return "", fmt.Errorf("azurepgtest: %w", err)
-	}
-	if err := os.Chmod(dir, 0o711); err != nil {
-		os.Remove(dir)
-		return "", fmt.Errorf("azurepgtest: %w", err)
-	}
-	return dir, nil
 }
