@@ -90,7 +90,7 @@ func (c *AzureCLI) accessToken(options map[string]string) (string, bool) {
 	if scope == "" {
 		scope = options["--resource"] + "/.default"
 	}
-	resource, refusal := c.entra.audience(scope)
+	resource, refusal := resourceIn(scope, c.entra.TenantID)
 	if refusal != nil {
 		return fmt.Sprintf("ERROR: AADSTS%d: %s", refusal.code, refusal.message), false
 	}
