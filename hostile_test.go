@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/azurepg/azurepg"
@@ -31,11 +32,13 @@ func toRecorder(t *testing.T, rec *azurepgtest.Recorder, mode string) *azurepg.C
 	if err != nil {
 		t.Fatal(err)
 	}
+	cred := azurepgtest.NewCredential("")
+	cred.SetAnswer(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		return azcore.AccessToken{Token: bearer, ExpiresOn: time.Now().Add(time.Hour)}, nil
+	})
 	cfg := &azurepg.Config{
 		Hosts: []azurepg.Host{{Name: host, Port: uint16(n)}}, User: "app", SSLMode: mode, ConnectTimeout: time.Second,
-		Credential: credential(func() azcore.AccessToken {
-			return azcore.AccessToken{Token: bearer, ExpiresOn: time.Now().Add(time.Hour)}
-		}),
+		Credential: cred,
 	}
 	if mode != "require" {
 		cfg.SSLRootCert = rec.CAFile

@@ -22,7 +22,6 @@ import (
 var databaseToken = policy.TokenRequestOptions{Scopes: []string{databaseScope}}
 
 func TestTokensOfACredentialHaveAzuresShape(t *testing.T) {
-	t.Parallel()
 	for _, row := range []struct {
 		name, upn, scope string
 		audience         string
@@ -33,25 +32,27 @@ func TestTokensOfACredentialHaveAzuresShape(t *testing.T) {
 		{"another service", "", "https://redis.azure.com/.default", "https://redis.azure.com", true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			cred := azurepgtest.NewCredential(row.upn)
-			token, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{row.scope}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			parts := strings.Split(token.Token, ".")
-			header, err := base64.RawURLEncoding.DecodeString(parts[0])
-			if err != nil || !strings.Contains(string(header), `"alg":"RS256"`) || len(parts) != 3 || len(parts[2]) != 342 || len(token.Token) < 1200 {
-				t.Errorf("header %s, %v, %d parts, %d characters; want Azure's", header, err, len(parts), len(token.Token))
-			}
-			claims := claimsOf(t, token.Token)
-			upn, _ := claims["upn"].(string)
-			_, named := claims["unique_name"]
-			if claims["aud"] != row.audience || upn != row.upn || named == row.nobody || (claims["idtyp"] == "app") != row.nobody {
-				t.Errorf("claims %v; want audience %s, upn %q", claims, row.audience, row.upn)
-			}
-			if exp := int64(claims["exp"].(float64)); exp != token.ExpiresOn.Unix() {
-				t.Errorf("exp is %d, ExpiresOn %d", exp, token.ExpiresOn.Unix())
-			}
+			synctest.Test(t, func(t *testing.T) {
+				cred := azurepgtest.NewCredential(row.upn)
+				token, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{row.scope}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				parts := strings.Split(token.Token, ".")
+				header, err := base64.RawURLEncoding.DecodeString(parts[0])
+				if err != nil || !strings.Contains(string(header), `"alg":"RS256"`) || len(parts) != 3 || len(parts[2]) != 342 || len(token.Token) < 1200 {
+					t.Errorf("header %s, %v, %d parts, %d characters; want Azure's", header, err, len(parts), len(token.Token))
+				}
+				claims := claimsOf(t, token.Token)
+				upn, _ := claims["upn"].(string)
+				_, named := claims["unique_name"]
+				if claims["aud"] != row.audience || upn != row.upn || named == row.nobody || (claims["idtyp"] == "app") != row.nobody {
+					t.Errorf("claims %v; want audience %s, upn %q", claims, row.audience, row.upn)
+				}
+				if exp := int64(claims["exp"].(float64)); exp != token.ExpiresOn.Unix() {
+					t.Errorf("exp is %d, ExpiresOn %d", exp, token.ExpiresOn.Unix())
+				}
+			})
 		})
 	}
 }
