@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,8 +15,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/DATA-DOG/go-sqlmock"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -208,7 +207,6 @@ func TestWrongRoleCostsOneFurtherTokenRequestEver(t *testing.T) {
 func TestWrongRoleElsewhereDoesNotHinderTheRightOne(t *testing.T) {
 	noAzure(t)
 	const wrongRole = "wrong"
-	var fetches atomic.Int64
 	revoked := map[string]bool{}
 	base := func(cfg *azurepg.Config) (azurepg.OpenFunc, error) {
 		return func(_ context.Context, login azurepg.Login) (driver.Conn, error) {
@@ -219,9 +217,9 @@ func TestWrongRoleElsewhereDoesNotHinderTheRightOne(t *testing.T) {
 		}, nil
 	}
 	synctest.Test(t, func(t *testing.T) {
-		tokens := azurepg.NewTokenCache(credential(func() azcore.AccessToken {
-			return azcore.AccessToken{Token: fmt.Sprint("token-", fetches.Add(1)), ExpiresOn: time.Now().Add(24 * time.Hour)}
-		}), nil)
+		cred := azurepgtest.NewCredential("")
+		cred.SetLifetime(24 * time.Hour)
+		tokens := azurepg.NewTokenCache(cred, nil)
 		connect := func(user string) error {
 			c, err := azurepg.NewConnector(&azurepg.Config{Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: user, Base: base, Tokens: tokens})
 			if err != nil {
@@ -237,11 +235,16 @@ func TestWrongRoleElsewhereDoesNotHinderTheRightOne(t *testing.T) {
 			t.Fatal("the wrong role logged in")
 		}
 		time.Sleep(time.Minute)
-		revoked["token-1"], revoked["token-2"] = true, true
+		for _, token := range cred.Tokens() {
+			revoked[token] = true
+		}
+		if len(revoked) != 2 {
+			t.Fatalf("%d tokens so far; want 2: the wrong role forces a fetch", len(revoked))
+		}
 		if err := connect("right"); err != nil {
 			t.Errorf("after the revocation: %v", err)
 		}
-		if got := fetches.Load(); got != 3 {
+		if got := cred.TokenRequests(); got != 3 {
 			t.Errorf("%d fetches; want 3", got)
 		}
 	})
@@ -354,13 +357,9 @@ func TestBaseSeesOneLoginAtATimeAndFailuresAreUntyped(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			answers, tokens = row.answers, nil
-			n := 0
 			c, err := azurepg.NewConnector(&azurepg.Config{
 				Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: "app", Base: base,
-				Credential: credential(func() azcore.AccessToken {
-					n++
-					return azcore.AccessToken{Token: fmt.Sprint("token-", n), ExpiresOn: time.Now().Add(time.Hour)}
-				}),
+				Credential: azurepgtest.NewCredential(""),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -378,10 +377,12 @@ func TestBaseSeesOneLoginAtATimeAndFailuresAreUntyped(t *testing.T) {
 
 func TestSecondRevocationIsCuredLikeTheFirst(t *testing.T) {
 	noAzure(t)
-	good, fetches := "token-1", 0
+	cred := azurepgtest.NewCredential("")
+	cred.SetLifetime(24 * time.Hour)
+	good := 0 // the index of the token that is not revoked
 	base := func(*azurepg.Config) (azurepg.OpenFunc, error) {
 		return func(_ context.Context, login azurepg.Login) (driver.Conn, error) {
-			if string(login.Password) != good {
+			if slices.Index(cred.Tokens(), string(login.Password)) != good {
 				return nil, stateError{"28P01"}
 			}
 			return nothingConn{}, nil
@@ -389,30 +390,18 @@ func TestSecondRevocationIsCuredLikeTheFirst(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		c, err := azurepg.NewConnector(&azurepg.Config{
-			Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: "app", Base: base,
-			Credential: credential(func() azcore.AccessToken {
-				fetches++
-				return azcore.AccessToken{Token: fmt.Sprint("token-", fetches), ExpiresOn: time.Now().Add(24 * time.Hour)}
-			}),
+			Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: "app", Base: base, Credential: cred,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for n := 1; n < 5; n++ {
-			good = fmt.Sprint("token-", n)
+		for good = range 4 {
 			if _, err := c.Connect(t.Context()); err != nil {
-				t.Errorf("after revocation %d: %v", n-1, err)
+				t.Errorf("after revocation %d: %v", good, err)
 			}
 			time.Sleep(3 * time.Hour)
 		}
 	})
-}
-
-// credential is a TokenCredential made of a function.
-type credential func() azcore.AccessToken
-
-func (c credential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	return c(), nil
 }
 
 func TestSqlmockServesAsBase(t *testing.T) {
@@ -421,14 +410,12 @@ func TestSqlmockServesAsBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = mockDB.Close() }()
+	cred := azurepgtest.NewCredential("")
 	c, err := azurepg.NewConnector(&azurepg.Config{
-		Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: "app",
-		Credential: credential(func() azcore.AccessToken {
-			return azcore.AccessToken{Token: "token", ExpiresOn: time.Now().Add(time.Hour)}
-		}),
+		Hosts: []azurepg.Host{{Name: "db.example.com"}}, User: "app", Credential: cred,
 		Base: func(*azurepg.Config) (azurepg.OpenFunc, error) {
 			return func(_ context.Context, login azurepg.Login) (driver.Conn, error) {
-				if login.User != "app" || login.Password != "token" || login.Dial == nil {
+				if login.User != "app" || string(login.Password) != cred.Tokens()[0] || login.Dial == nil {
 					t.Errorf("login = %+v", login)
 				}
 				return mockDB.Driver().Open("azurepg-sqlmock")

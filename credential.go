@@ -228,12 +228,16 @@ func credentialName(cred azcore.TokenCredential) string {
 	return name[strings.LastIndex(name, ".")+1:]
 }
 
-// failedResponse returns the response in an error of azidentity, if it has one.
+// failedResponse returns the response in an error of azidentity or azcore, if it has one.
 // Its request can hold the client secret: the response must not be kept.
 func failedResponse(err error) *http.Response {
 	var failed *azidentity.AuthenticationFailedError
 	if errors.As(err, &failed) {
 		return failed.RawResponse
+	}
+	var refused *azcore.ResponseError
+	if errors.As(err, &refused) {
+		return refused.RawResponse
 	}
 	return nil
 }

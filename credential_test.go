@@ -317,17 +317,12 @@ func TestCredentialFromCode(t *testing.T) {
 	noAzure(t)
 	s := sharedAzure(t)
 	app := s.AddServicePrincipal("code-app")
-	var calls int
-	c := connector(t, dsn(s, app.Name), func(cfg *azurepg.Config) {
-		cfg.Credential = credentialFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			calls++
-			return azcore.AccessToken{Token: s.Entra.Mint(app, nil), ExpiresOn: time.Now().Add(time.Hour)}, nil
-		})
-	})
+	cred := credentialOf(s, app)
+	c := connector(t, dsn(s, app.Name), func(cfg *azurepg.Config) { cfg.Credential = cred })
 	wantUser(t, openConnector(t, c), app.Name)
 	wantUser(t, openConnector(t, c), app.Name)
-	if calls != 1 {
-		t.Errorf("the credential was called %d times; want 1", calls)
+	if got := cred.TokenRequests(); got != 1 {
+		t.Errorf("the credential was called %d times; want 1", got)
 	}
 }
 
@@ -335,9 +330,7 @@ func TestTokenCacheFromCodeIsSharedByConnectorsAndOthers(t *testing.T) {
 	noAzure(t)
 	s := sharedAzure(t)
 	app := s.AddServicePrincipal("cache-app")
-	tokens := azurepg.NewTokenCache(credential(func() azcore.AccessToken {
-		return azcore.AccessToken{Token: s.Entra.Mint(app, nil), ExpiresOn: time.Now().Add(time.Hour)}
-	}), nil)
+	tokens := azurepg.NewTokenCache(credentialOf(s, app), nil)
 	for range 3 {
 		c := connector(t, dsn(s, app.Name), func(cfg *azurepg.Config) { cfg.Tokens = tokens })
 		wantUser(t, openConnector(t, c), app.Name)
@@ -347,8 +340,11 @@ func TestTokenCacheFromCodeIsSharedByConnectorsAndOthers(t *testing.T) {
 	}
 }
 
-type credentialFunc func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error)
-
-func (f credentialFunc) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	return f(ctx, o)
+// credentialOf returns a credential whose tokens s takes for those of app.
+func credentialOf(s *azurepgtest.Server, app *azurepgtest.Principal) *azurepgtest.Credential {
+	cred := azurepgtest.NewCredential("")
+	cred.SetAnswer(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		return azcore.AccessToken{Token: s.Entra.Mint(app, nil), ExpiresOn: time.Now().Add(time.Hour)}, nil
+	})
+	return cred
 }

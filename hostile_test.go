@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/azurepg/azurepg"
@@ -33,9 +32,7 @@ func toRecorder(t *testing.T, rec *azurepgtest.Recorder, mode string) *azurepg.C
 	}
 	cfg := &azurepg.Config{
 		Hosts: []azurepg.Host{{Name: host, Port: uint16(n)}}, User: "app", SSLMode: mode, ConnectTimeout: time.Second,
-		Credential: credential(func() azcore.AccessToken {
-			return azcore.AccessToken{Token: bearer, ExpiresOn: time.Now().Add(time.Hour)}
-		}),
+		Credential: giving(bearer),
 	}
 	if mode != "require" {
 		cfg.SSLRootCert = rec.CAFile

@@ -8,7 +8,10 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/azurepg/azurepg"
@@ -63,6 +66,15 @@ func dsn(s *azurepgtest.Server, user string, keys ...string) string {
 func bySecret(s *azurepgtest.Server, p *azurepgtest.Principal, keys ...string) string {
 	return dsn(s, p.Name, append([]string{"azure_credential", "client_secret", "azure_tenant_id", p.TenantID,
 		"azure_client_id", p.ClientID, "azure_client_secret", p.Secret}, keys...)...)
+}
+
+// giving returns a credential whose token is always this one.
+func giving(token string) *azurepgtest.Credential {
+	cred := azurepgtest.NewCredential("")
+	cred.SetAnswer(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		return azcore.AccessToken{Token: token, ExpiresOn: time.Now().Add(time.Hour)}, nil
+	})
+	return cred
 }
 
 func open(tb testing.TB, dsn string) *sql.DB {

@@ -4,12 +4,16 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/azurepg/azurepg/azurepgtest"
 )
 
 // poolConnector is a Connector whose tokens last a day.
 func poolConnector(t *testing.T) *Connector {
 	t.Helper()
-	c, err := NewConnector(&Config{Hosts: []Host{{Name: "db.example.com"}}, User: "app", Credential: &fakeCredential{answer: lasting(24 * time.Hour)}})
+	cred := azurepgtest.NewCredential("")
+	cred.SetLifetime(24 * time.Hour)
+	c, err := NewConnector(&Config{Hosts: []Host{{Name: "db.example.com"}}, User: "app", Credential: cred})
 	if err != nil {
 		t.Fatal(err)
 	}

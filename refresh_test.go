@@ -6,55 +6,53 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/azurepg/azurepg/azurepgtest"
 )
 
-// fakeCredential counts its calls and answers each with answer.
-type fakeCredential struct {
-	calls  atomic.Int64
-	answer func(ctx context.Context, call int) (azcore.AccessToken, error)
+// always returns a credential that gives the same answer each time.
+func always(token azcore.AccessToken, err error) *azurepgtest.Credential {
+	cred := azurepgtest.NewCredential("")
+	cred.SetAnswer(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) { return token, err })
+	return cred
 }
 
-func (f *fakeCredential) GetToken(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	return f.answer(ctx, int(f.calls.Add(1)))
+// number says which of the tokens that cred has issued token is, counted from 1; 0 is
+// none of them.
+func number(cred *azurepgtest.Credential, token string) int {
+	return slices.Index(cred.Tokens(), token) + 1
 }
 
-// lasting answers call n with the token "token-n", good for life.
-func lasting(life time.Duration) func(context.Context, int) (azcore.AccessToken, error) {
-	return func(_ context.Context, call int) (azcore.AccessToken, error) { return numbered(call, life), nil }
-}
-
-func numbered(n int, life time.Duration) azcore.AccessToken {
-	return azcore.AccessToken{Token: fmt.Sprintf("token-%d", n), ExpiresOn: time.Now().Add(life)}
-}
-
-func wantToken(t *testing.T, c *TokenCache, want string) {
+// wantToken fails unless the cache serves the token with that number.
+func wantToken(t *testing.T, c *TokenCache, cred *azurepgtest.Credential, want int) {
 	t.Helper()
-	got, err := c.Token(t.Context())
-	if err != nil || got.Token != want {
-		t.Fatalf("Token() = %q, %v; want %q", got.Token, err, want)
+	token, err := c.Token(t.Context())
+	if got := number(cred, token.Token); err != nil || got != want {
+		t.Fatalf("Token() = token %d, %v; want token %d", got, err, want)
 	}
 }
 
-func wantCalls(t *testing.T, f *fakeCredential, want int64) {
+func wantCalls(t *testing.T, cred *azurepgtest.Credential, want int) {
 	t.Helper()
 	synctest.Wait()
-	if got := f.calls.Load(); got != want {
+	if got := cred.TokenRequests(); got != want {
 		t.Fatalf("the credential was called %d times; want %d", got, want)
 	}
 }
 
 func TestFreshTokenCostsNoAllocation(t *testing.T) {
-	c := NewTokenCache(&fakeCredential{answer: lasting(time.Hour)}, nil)
-	wantToken(t, c, "token-1")
+	cred := azurepgtest.NewCredential("")
+	c := NewTokenCache(cred, nil)
+	wantToken(t, c, cred, 1)
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(1000, func() { _, _ = c.Token(ctx) }); n != 0 {
 		t.Errorf("a fresh token costs %v allocations; want 0", n)
@@ -62,54 +60,51 @@ func TestFreshTokenCostsNoAllocation(t *testing.T) {
 }
 
 func TestFreshTokenIsReturnedThoughTheContextHasEnded(t *testing.T) {
-	c := NewTokenCache(&fakeCredential{answer: lasting(time.Hour)}, nil)
-	wantToken(t, c, "token-1")
+	cred := azurepgtest.NewCredential("")
+	c := NewTokenCache(cred, nil)
+	wantToken(t, c, cred, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if got, err := c.Token(ctx); err != nil || got.Token != "token-1" {
-		t.Errorf("got %q, %v; want token-1", got.Token, err)
+	if got, err := c.Token(ctx); err != nil || number(cred, got.Token) != 1 {
+		t.Errorf("got %q, %v; want the first token", got.Token, err)
 	}
 }
 
 func TestThousandCallersShareOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-			time.Sleep(2 * time.Second)
-			return numbered(n, time.Hour), nil
-		}}
-		c := NewTokenCache(f, nil)
+		cred := azurepgtest.NewCredential("")
+		cred.Fault(azurepgtest.Delay(2 * time.Second))
+		c := NewTokenCache(cred, nil)
 		var wg sync.WaitGroup
 		for range 1000 {
-			wg.Go(func() { wantToken(t, c, "token-1") })
+			wg.Go(func() { wantToken(t, c, cred, 1) })
 		}
 		wg.Wait()
-		wantCalls(t, f, 1)
+		wantCalls(t, cred, 1)
 	})
 }
 
 func TestStaleTokenIsServedWhileOneRefreshRunsBehindIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-			time.Sleep(10 * time.Second)
-			return numbered(n, time.Hour), nil
-		}}
-		c := NewTokenCache(f, nil)
-		wantToken(t, c, "token-1")
+		cred := azurepgtest.NewCredential("")
+		cred.Fault(azurepgtest.Delay(10 * time.Second))
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
 		time.Sleep(55*time.Minute - time.Nanosecond)
-		wantToken(t, c, "token-1")
-		wantCalls(t, f, 1)
+		wantToken(t, c, cred, 1)
+		wantCalls(t, cred, 1)
 		time.Sleep(time.Nanosecond)
 		before := time.Now()
 		for range 100 {
-			wantToken(t, c, "token-1")
+			wantToken(t, c, cred, 1)
 		}
 		if waited := time.Since(before); waited != 0 {
 			t.Errorf("callers waited %v for a refresh", waited)
 		}
-		wantCalls(t, f, 2)
+		wantCalls(t, cred, 2)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		wantToken(t, c, "token-2")
+		wantToken(t, c, cred, 2)
 		if s := c.Stats(); s.Fetches != 2 || s.Refreshes != 1 || s.Failures != 0 {
 			t.Errorf("Stats() = %+v; want 2 fetches, 1 refresh, 0 failures", s)
 		}
@@ -145,17 +140,14 @@ func TestStaleTime(t *testing.T) {
 
 func TestHangingServiceDelaysNobodyUntilTheTokenEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(ctx context.Context, n int) (azcore.AccessToken, error) {
-			if n > 1 {
-				<-ctx.Done()
-				return azcore.AccessToken{}, ctx.Err()
-			}
-			return numbered(n, time.Minute), nil
-		}}
-		c := NewTokenCache(f, nil)
+		cred := azurepgtest.NewCredential("")
+		cred.SetLifetime(time.Minute)
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
+		cred.Fault(azurepgtest.Hang)
 		for range 60 {
 			before := time.Now()
-			wantToken(t, c, "token-1")
+			wantToken(t, c, cred, 1)
 			if waited := time.Since(before); waited != 0 {
 				t.Fatalf("a caller waited %v with a valid token", waited)
 			}
@@ -175,21 +167,17 @@ func TestHangingServiceDelaysNobodyUntilTheTokenEnds(t *testing.T) {
 
 func TestFailedRefreshKeepsTheTokenAndWaitsThirtySeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-			if n > 1 {
-				return azcore.AccessToken{}, errors.New("down")
-			}
-			return numbered(n, time.Hour), nil
-		}}
-		c := NewTokenCache(f, nil)
-		wantToken(t, c, "token-1")
+		cred := azurepgtest.NewCredential("")
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
+		cred.Fault(azurepgtest.Status(503, 0))
 		time.Sleep(55 * time.Minute)
 		for range 5 * 60 {
-			wantToken(t, c, "token-1")
+			wantToken(t, c, cred, 1)
 			time.Sleep(time.Second)
 		}
 		synctest.Wait()
-		if n := f.calls.Load() - 1; n < 9 || n > 11 {
+		if n := cred.TokenRequests() - 1; n < 9 || n > 11 {
 			t.Errorf("%d refreshes in the last 5 minutes; want about one in 30 s", n)
 		}
 		if _, err := c.Token(t.Context()); err == nil {
@@ -200,40 +188,27 @@ func TestFailedRefreshKeepsTheTokenAndWaitsThirtySeconds(t *testing.T) {
 
 func TestRefreshWaitsAsLongAsRetryAfterSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-			if n == 2 {
-				return azcore.AccessToken{}, &TokenError{RetryAfter: 100 * time.Second}
-			}
-			return numbered(n, time.Hour), nil
-		}}
-		c := NewTokenCache(passTokenErrors{f}, nil)
-		wantToken(t, c, "token-1")
+		cred := azurepgtest.NewCredential("")
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
+		cred.Fault(azurepgtest.Status(429, 100*time.Second).Times(1))
 		time.Sleep(55 * time.Minute)
-		wantToken(t, c, "token-1")
-		wantCalls(t, f, 2)
+		wantToken(t, c, cred, 1)
+		wantCalls(t, cred, 2)
 		time.Sleep(100*time.Second - 1)
-		wantToken(t, c, "token-1")
-		wantCalls(t, f, 2)
+		wantToken(t, c, cred, 1)
+		wantCalls(t, cred, 2)
 		time.Sleep(time.Nanosecond)
-		wantToken(t, c, "token-1")
-		wantCalls(t, f, 3)
+		wantToken(t, c, cred, 1)
+		wantCalls(t, cred, 3)
 	})
 }
 
-// passTokenErrors is a credential whose errors are TokenErrors already, as those
-// of a TokenCache are.
-type passTokenErrors struct{ *fakeCredential }
-
 func TestFailureIsSharedAndNotRepeatedWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-			time.Sleep(time.Second)
-			if n < 3 {
-				return azcore.AccessToken{}, errors.New("down")
-			}
-			return numbered(n, time.Hour), nil
-		}}
-		c := NewTokenCache(f, nil)
+		cred := azurepgtest.NewCredential("")
+		cred.Fault(azurepgtest.Status(503, 0).After(time.Second).Times(2))
+		c := NewTokenCache(cred, nil)
 		var wg sync.WaitGroup
 		var shared sync.Map
 		for range 50 {
@@ -243,7 +218,7 @@ func TestFailureIsSharedAndNotRepeatedWithinASecond(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		wantCalls(t, f, 1)
+		wantCalls(t, cred, 1)
 		n := 0
 		shared.Range(func(err, _ any) bool {
 			n++
@@ -261,28 +236,22 @@ func TestFailureIsSharedAndNotRepeatedWithinASecond(t *testing.T) {
 		if _, err := c.Token(t.Context()); err == nil || time.Since(before) >= time.Second {
 			t.Errorf("within a second: %v after %v; want the failure at once", err, time.Since(before))
 		}
-		wantCalls(t, f, 1)
+		wantCalls(t, cred, 1)
 		time.Sleep(time.Nanosecond)
 		if _, err := c.Token(t.Context()); err == nil {
 			t.Error("the second fetch fails too")
 		}
-		wantCalls(t, f, 2)
+		wantCalls(t, cred, 2)
 		time.Sleep(time.Second)
-		wantToken(t, c, "token-3") // recovery at the first good answer
+		wantToken(t, c, cred, 1) // recovery at the first good answer
 	})
 }
 
 func TestImpatientCallerLeavesAndTheFetchGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(ctx context.Context, n int) (azcore.AccessToken, error) {
-			select {
-			case <-time.After(10 * time.Second):
-				return numbered(n, time.Hour), nil
-			case <-ctx.Done():
-				return azcore.AccessToken{}, ctx.Err()
-			}
-		}}
-		c := NewTokenCache(f, nil)
+		cred := azurepgtest.NewCredential("")
+		cred.Fault(azurepgtest.Delay(10 * time.Second))
+		c := NewTokenCache(cred, nil)
 		mine := errors.New("mine")
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, mine)
 		defer cancel()
@@ -295,34 +264,35 @@ func TestImpatientCallerLeavesAndTheFetchGoesOn(t *testing.T) {
 		if waited := time.Since(before); waited != time.Second {
 			t.Errorf("the caller left after %v; want 1s", waited)
 		}
-		wantToken(t, c, "token-1")
+		wantToken(t, c, cred, 1)
 		if waited := time.Since(before); waited != 10*time.Second {
 			t.Errorf("the token came after %v; want 10s, from the first fetch", waited)
 		}
-		wantCalls(t, f, 1)
+		wantCalls(t, cred, 1)
 	})
 }
 
 func TestCallerWhoseContextHasEndedStartsNoFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: lasting(time.Hour)}
+		cred := azurepgtest.NewCredential("")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := NewTokenCache(f, nil).Token(ctx); !errors.Is(err, context.Canceled) {
+		if _, err := NewTokenCache(cred, nil).Token(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v; want Canceled", err)
 		}
-		wantCalls(t, f, 0)
+		wantCalls(t, cred, 0)
 	})
 }
 
 // azidentity's credentials wait on locks without their context.
 func TestCredentialThatIgnoresItsContextHoldsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
+		cred := azurepgtest.NewCredential("")
+		cred.SetAnswer(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
 			time.Sleep(time.Minute)
-			return numbered(n, time.Hour), nil
-		}}
-		c := NewTokenCache(f, &TokenCacheOptions{Timeout: 5 * time.Second})
+			return azcore.AccessToken{Token: "late", ExpiresOn: time.Now().Add(time.Hour)}, nil
+		})
+		c := NewTokenCache(cred, &TokenCacheOptions{Timeout: 5 * time.Second})
 		before := time.Now()
 		if _, err := c.Token(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v; want DeadlineExceeded", err)
@@ -332,21 +302,22 @@ func TestCredentialThatIgnoresItsContextHoldsNobody(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		wantToken(t, c, "token-1") // the late answer is not lost
-		wantCalls(t, f, 1)
+		wantToken(t, c, cred, 1) // the late answer is not lost
+		wantCalls(t, cred, 1)
 	})
 }
 
 func TestPanickingCredentialIsAnError(t *testing.T) {
-	c := NewTokenCache(&fakeCredential{answer: func(context.Context, int) (azcore.AccessToken, error) { panic("boom") }}, nil)
+	cred := azurepgtest.NewCredential("")
+	config := &Config{ClientSecret: "HUNTER2"}
+	cred.SetAnswer(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		panic("boom with " + string(config.ClientSecret))
+	})
 	var te *TokenError
-	if _, err := c.Token(t.Context()); !errors.As(err, &te) || !strings.Contains(err.Error(), "boom") {
+	if _, err := NewTokenCache(cred, nil).Token(t.Context()); !errors.As(err, &te) || !strings.Contains(err.Error(), "boom") {
 		t.Errorf("got %v; want a TokenError that says boom", err)
 	}
-	config := &Config{ClientSecret: "HUNTER2"}
-	source := &tokenSource{name: "x", config: config, credential: &fakeCredential{answer: func(context.Context, int) (azcore.AccessToken, error) {
-		panic("boom with " + string(config.ClientSecret))
-	}}}
+	source := &tokenSource{name: "x", config: config, credential: cred}
 	if _, err := newTokenCache(source, TokenCacheOptions{}).Token(t.Context()); err == nil || strings.Contains(err.Error(), "HUNTER2") {
 		t.Errorf("got %v; want an error without the secret", err)
 	}
@@ -357,30 +328,27 @@ func TestPanickingCredentialIsAnError(t *testing.T) {
 
 func TestTokenIsGoodUntilItsEndByTheWallClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: lasting(time.Hour)}
-		c := NewTokenCache(f, nil)
-		wantToken(t, c, "token-1")
+		cred := azurepgtest.NewCredential("")
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
 		time.Sleep(8 * time.Hour) // nobody calls, or the laptop sleeps
-		wantCalls(t, f, 1)        // no timer has fetched meanwhile
-		wantToken(t, c, "token-2")
-		wantCalls(t, f, 2)
+		wantCalls(t, cred, 1)     // no timer has fetched meanwhile
+		wantToken(t, c, cred, 2)
+		wantCalls(t, cred, 2)
 	})
 }
 
 func TestRefreshWithTheSameTokenCountsAsFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ends := time.Now().Add(time.Hour)
-		f := &fakeCredential{answer: func(context.Context, int) (azcore.AccessToken, error) {
-			return azcore.AccessToken{Token: "cached-elsewhere", ExpiresOn: ends}, nil
-		}}
-		c := NewTokenCache(f, nil)
-		wantToken(t, c, "cached-elsewhere")
+		cred := always(azcore.AccessToken{Token: "cached-elsewhere", ExpiresOn: time.Now().Add(time.Hour)}, nil)
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
 		time.Sleep(56 * time.Minute)
-		wantToken(t, c, "cached-elsewhere")
-		wantCalls(t, f, 2)
+		wantToken(t, c, cred, 1)
+		wantCalls(t, cred, 2)
 		time.Sleep(26 * time.Second)
-		wantToken(t, c, "cached-elsewhere")
-		wantCalls(t, f, 2)
+		wantToken(t, c, cred, 1)
+		wantCalls(t, cred, 2)
 		if s := c.Stats(); s.Failures != 1 || s.Refreshes != 0 {
 			t.Errorf("Stats() = %+v; want 1 failure, 0 refreshes", s)
 		}
@@ -410,8 +378,7 @@ func TestBadTokensAreNeverServed(t *testing.T) {
 		{"that is no JWT", azcore.AccessToken{Token: "opaque", ExpiresOn: hour}, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			c := NewTokenCache(&fakeCredential{answer: func(context.Context, int) (azcore.AccessToken, error) { return row.token, nil }}, nil)
-			got, err := c.Token(t.Context())
+			got, err := NewTokenCache(always(row.token, nil), nil).Token(t.Context())
 			if (err == nil) != row.good {
 				t.Fatalf("err = %v; want good = %v", err, row.good)
 			}
@@ -424,52 +391,53 @@ func TestBadTokensAreNeverServed(t *testing.T) {
 
 func TestInvalidateDropsOnlyTheTokenInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: lasting(time.Hour)}
-		c := NewTokenCache(f, nil)
-		wantToken(t, c, "token-1")
+		cred := azurepgtest.NewCredential("")
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
 		c.Invalidate("another")
-		wantToken(t, c, "token-1")
-		c.Invalidate("token-1")
-		wantToken(t, c, "token-2")
-		c.Invalidate("token-1") // a late refusal of the old one
-		wantToken(t, c, "token-2")
-		wantCalls(t, f, 2)
+		wantToken(t, c, cred, 1)
+		c.Invalidate(cred.Tokens()[0])
+		wantToken(t, c, cred, 2)
+		c.Invalidate(cred.Tokens()[0]) // a late refusal of the old one
+		wantToken(t, c, cred, 2)
+		wantCalls(t, cred, 2)
 	})
 }
 
 func TestTokenOfAForcedFetchStaysThoughRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: lasting(time.Hour)}
-		c := NewTokenCache(f, nil)
-		wantToken(t, c, "token-1")
-		c.Invalidate("token-1")
-		wantToken(t, c, "token-2")
+		cred := azurepgtest.NewCredential("")
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
+		c.Invalidate(cred.Tokens()[0])
+		wantToken(t, c, cred, 2)
 		for range 50 {
-			c.Invalidate("token-2")
-			wantToken(t, c, "token-2")
+			c.Invalidate(cred.Tokens()[1])
+			wantToken(t, c, cred, 2)
 			time.Sleep(time.Minute)
 		}
-		wantCalls(t, f, 2)
+		wantCalls(t, cred, 2)
 		time.Sleep(6 * time.Minute) // its normal refresh
-		wantToken(t, c, "token-2")
+		wantToken(t, c, cred, 2)
 		synctest.Wait()
-		c.Invalidate("token-3")
-		wantToken(t, c, "token-4")
+		c.Invalidate(cred.Tokens()[2])
+		wantToken(t, c, cred, 4)
 	})
 }
 
 func TestOneForcedFetchInThirtySeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: lasting(20 * time.Second)}
-		c := NewTokenCache(f, nil)
-		wantToken(t, c, "token-1")
-		c.Invalidate("token-1")
-		wantToken(t, c, "token-2") // forced
+		cred := azurepgtest.NewCredential("")
+		cred.SetLifetime(20 * time.Second)
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
+		c.Invalidate(cred.Tokens()[0])
+		wantToken(t, c, cred, 2) // forced
 		time.Sleep(10 * time.Second)
-		wantToken(t, c, "token-2")
+		wantToken(t, c, cred, 2)
 		synctest.Wait() // token-3 by a normal refresh
-		c.Invalidate("token-3")
-		wantToken(t, c, "token-3") // too early for a second forced fetch
+		c.Invalidate(cred.Tokens()[2])
+		wantToken(t, c, cred, 3) // too early for a second forced fetch
 		if s := c.Stats(); s.Forced != 1 {
 			t.Errorf("%d forced fetches; want 1", s.Forced)
 		}
@@ -478,140 +446,132 @@ func TestOneForcedFetchInThirtySeconds(t *testing.T) {
 
 func TestDroppedTokenComesBackIfTheFetchFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-			if n > 1 {
-				return azcore.AccessToken{}, errors.New("down")
-			}
-			return numbered(n, time.Hour), nil
-		}}
-		c := NewTokenCache(f, nil)
-		wantToken(t, c, "token-1")
-		c.Invalidate("token-1")
-		wantToken(t, c, "token-1")
-		wantCalls(t, f, 2)
+		cred := azurepgtest.NewCredential("")
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
+		cred.Fault(azurepgtest.Status(503, 0))
+		c.Invalidate(cred.Tokens()[0])
+		wantToken(t, c, cred, 1)
+		wantCalls(t, cred, 2)
 	})
 }
 
 func TestFiftyRefusalsForceOneFetchAndOthersDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-			time.Sleep(time.Second)
-			return numbered(n, time.Hour), nil
-		}}
-		c := NewTokenCache(f, nil)
-		wantToken(t, c, "token-1")
+		cred := azurepgtest.NewCredential("")
+		cred.Fault(azurepgtest.Delay(time.Second))
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
-				got, err := c.replace(t.Context(), "token-1", true)
-				if err != nil || got.Token != "token-2" {
-					t.Errorf("replace = %q, %v; want token-2", got.Token, err)
+				got, err := c.replace(t.Context(), cred.Tokens()[0], true)
+				if err != nil || number(cred, got.Token) != 2 {
+					t.Errorf("replace = token %d, %v; want token 2", number(cred, got.Token), err)
 				}
 			})
 		}
 		synctest.Wait()
 		before := time.Now()
-		wantToken(t, c, "token-1")
+		wantToken(t, c, cred, 1)
 		if waited := time.Since(before); waited != 0 {
 			t.Errorf("a caller whose token was not refused waited %v", waited)
 		}
 		wg.Wait()
-		wantCalls(t, f, 2)
-		if got, err := c.replace(t.Context(), "token-1", false); err != nil || got.Token != "token-2" {
-			t.Errorf("a late refusal got %q, %v; want token-2 without a fetch", got.Token, err)
+		wantCalls(t, cred, 2)
+		if got, err := c.replace(t.Context(), cred.Tokens()[0], false); err != nil || number(cred, got.Token) != 2 {
+			t.Errorf("a late refusal got token %d, %v; want token 2 without a fetch", number(cred, got.Token), err)
 		}
-		if got, err := c.replace(t.Context(), "token-2", true); err != errForced {
+		if got, err := c.replace(t.Context(), cred.Tokens()[1], true); err != errForced {
 			t.Errorf("the forced token refused: got %q, %v; want no other for 30 s", got.Token, err)
 		}
-		wantCalls(t, f, 2)
+		wantCalls(t, cred, 2)
 	})
 }
 
 func TestReplaceSaysWhyThereIsNoOtherToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := false
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-			if down {
-				return azcore.AccessToken{}, errors.New("down")
-			}
-			return numbered(1, time.Hour), nil // the platform's cache: always the same
-		}}
-		c := NewTokenCache(f, nil)
-		wantToken(t, c, "token-1")
-		if got, err := c.replace(t.Context(), "token-1", true); !isFinal(err) {
+		kept := azcore.AccessToken{Token: "kept", ExpiresOn: time.Now().Add(time.Hour)}
+		keep := func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) { return kept, nil }
+		cred := azurepgtest.NewCredential("")
+		cred.SetAnswer(keep) // as the platform's cache does
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
+		if got, err := c.replace(t.Context(), cred.Tokens()[0], true); !isFinal(err) {
 			t.Errorf("the same token again: got %q, %v; want no other", got.Token, err)
 		}
-		wantToken(t, c, "token-1")
-		if got, err := c.replace(t.Context(), "token-1", false); err != errHopeless {
+		wantToken(t, c, cred, 1)
+		if got, err := c.replace(t.Context(), cred.Tokens()[0], false); err != errHopeless {
 			t.Errorf("without force: got %q, %v; want none, without a fetch", got.Token, err)
 		}
-		wantCalls(t, f, 2)
+		wantCalls(t, cred, 2)
 
-		c = NewTokenCache(f, nil)
-		down = false
-		wantToken(t, c, "token-1")
-		down = true
+		c = NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
+		cred.SetAnswer(nil)
+		cred.Fault(azurepgtest.Status(503, 0))
 		var te *TokenError
-		if _, err := c.replace(t.Context(), "token-1", true); !errors.As(err, &te) || isFinal(err) {
+		if _, err := c.replace(t.Context(), cred.Tokens()[0], true); !errors.As(err, &te) || isFinal(err) {
 			t.Errorf("with the service down: %v; want a TokenError", err)
 		}
-		if _, err := c.replace(t.Context(), "token-1", true); err != errForced {
+		if _, err := c.replace(t.Context(), cred.Tokens()[0], true); err != errForced {
 			t.Errorf("within 30 s: %v; want errForced", err)
 		}
-		wantCalls(t, f, 4)
+		wantCalls(t, cred, 4)
 		time.Sleep(forceInterval)
-		down = false
-		if _, err := c.replace(t.Context(), "token-1", true); !isFinal(err) {
+		cred.SetAnswer(keep)
+		if _, err := c.replace(t.Context(), cred.Tokens()[0], true); !isFinal(err) {
 			t.Errorf("after 30 s: %v; want no other after a fetch", err)
 		}
-		wantCalls(t, f, 5)
-		wantToken(t, c, "token-1")
+		wantCalls(t, cred, 5)
+		wantToken(t, c, cred, 1)
 	})
 }
 
 func TestReplaceNeverReturnsTheRejectedToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-			if n > 1 {
-				return azcore.AccessToken{}, errors.New("down")
-			}
-			return numbered(n, time.Hour), nil
-		}}
-		c := NewTokenCache(f, nil)
-		wantToken(t, c, "token-1")
-		c.Invalidate("token-1") // and then somebody else's refusal
-		if got, err := c.replace(t.Context(), "token-1", true); err == nil || isFinal(err) {
+		cred := azurepgtest.NewCredential("")
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
+		cred.Fault(azurepgtest.Status(503, 0))
+		c.Invalidate(cred.Tokens()[0]) // and then somebody else's refusal
+		if got, err := c.replace(t.Context(), cred.Tokens()[0], true); err == nil || isFinal(err) {
 			t.Errorf("replace = %q, %v; want the failure of the fetch", got.Token, err)
 		}
-		wantToken(t, c, "token-1")
+		wantToken(t, c, cred, 1)
 	})
 }
 
 // A refresh that began before the refusal brings what the credential keeps.
 func TestRefusalDuringARefreshStillForcesAFetch(t *testing.T) {
-	for name, refused := range map[string]func(*TokenCache, context.Context) (azcore.AccessToken, error){
-		"replace": func(c *TokenCache, ctx context.Context) (azcore.AccessToken, error) {
-			return c.replace(ctx, "token-1", true)
+	for name, refused := range map[string]func(context.Context, *TokenCache, string) (azcore.AccessToken, error){
+		"replace": func(ctx context.Context, c *TokenCache, rejected string) (azcore.AccessToken, error) {
+			return c.replace(ctx, rejected, true)
 		},
-		"Invalidate": func(c *TokenCache, ctx context.Context) (azcore.AccessToken, error) {
-			c.Invalidate("token-1")
+		"Invalidate": func(ctx context.Context, c *TokenCache, rejected string) (azcore.AccessToken, error) {
+			c.Invalidate(rejected)
 			return c.Token(ctx)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-					time.Sleep(time.Second)
-					return numbered(max(1, n-1), time.Hour), nil // token-1 twice
-				}}
-				c := NewTokenCache(f, nil)
-				wantToken(t, c, "token-1")
+				cred := azurepgtest.NewCredential("")
+				c := NewTokenCache(cred, nil)
+				first, err := c.Token(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
 				time.Sleep(56 * time.Minute)
-				wantToken(t, c, "token-1") // starts a refresh, which takes a second
+				cred.SetAnswer(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+					cred.SetAnswer(nil)
+					time.Sleep(time.Second)
+					return first, nil
+				})
+				wantToken(t, c, cred, 1) // starts a refresh, which takes a second
 				synctest.Wait()
-				got, err := refused(c, t.Context())
-				if err != nil || got.Token != "token-2" {
-					t.Errorf("got %q, %v; want token-2", got.Token, err)
+				got, err := refused(t.Context(), c, first.Token)
+				if err != nil || got.Token == first.Token {
+					t.Errorf("got token %d, %v; want a new one", number(cred, got.Token), err)
 				}
 				if s := c.Stats(); s.Forced != 1 || s.Fetches != 3 {
 					t.Errorf("Stats() = %+v; want 3 fetches, 1 forced", s)
@@ -625,18 +585,19 @@ func TestRefusalDuringARefreshStillForcesAFetch(t *testing.T) {
 // follow each other, the pauses between forced fetches double.
 func TestPausesBetweenForcedFetchesDouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := NewTokenCache(&fakeCredential{answer: lasting(24 * time.Hour)}, nil)
-		wantToken(t, c, "token-1")
+		cred := azurepgtest.NewCredential("")
+		cred.SetLifetime(24 * time.Hour)
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
 		n := 1
 		for _, pause := range []time.Duration{forceInterval, 2 * forceInterval, 4 * forceInterval, 8 * forceInterval} {
-			old, next := fmt.Sprint("token-", n), fmt.Sprint("token-", n+1)
-			got, err := c.replace(t.Context(), old, true)
-			if err != nil || got.Token != next {
-				t.Fatalf("refusal %d: %q, %v; want %s", n, got.Token, err, next)
+			got, err := c.replace(t.Context(), cred.Tokens()[n-1], true)
+			if err != nil || number(cred, got.Token) != n+1 {
+				t.Fatalf("refusal %d: token %d, %v; want %d", n, number(cred, got.Token), err, n+1)
 			}
 			time.Sleep(pause - 1)
-			if got, err := c.replace(t.Context(), next, true); err != errForced {
-				t.Errorf("%v later: %q, %v; want none yet", pause-1, got.Token, err)
+			if got, err := c.replace(t.Context(), got.Token, true); err != errForced {
+				t.Errorf("%v later: token %d, %v; want none yet", pause-1, number(cred, got.Token), err)
 			}
 			time.Sleep(1 * time.Nanosecond)
 			n++
@@ -658,64 +619,60 @@ func TestPausesBetweenForcedFetchesDouble(t *testing.T) {
 func TestForcedFetchesObeyTheServicesLimits(t *testing.T) {
 	t.Run("a failure is held for a second", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-				if n > 1 {
-					return azcore.AccessToken{}, errors.New("down")
-				}
-				return numbered(n, 10*time.Second), nil
-			}}
-			c := NewTokenCache(f, nil)
-			wantToken(t, c, "token-1")
+			cred := azurepgtest.NewCredential("")
+			cred.SetLifetime(10 * time.Second)
+			c := NewTokenCache(cred, nil)
+			wantToken(t, c, cred, 1)
+			cred.Fault(azurepgtest.Status(503, 0))
 			time.Sleep(11 * time.Second) // it ended while logins were under way
 			for range 100 {
-				if _, err := c.replace(t.Context(), "token-1", true); err == nil {
+				if _, err := c.replace(t.Context(), cred.Tokens()[0], true); err == nil {
 					t.Error("a token, though the service is down")
 				}
 				time.Sleep(5 * time.Millisecond)
 			}
-			wantCalls(t, f, 2)
+			wantCalls(t, cred, 2)
 		})
 	})
 	t.Run("Retry-After", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-				if n > 1 {
-					return azcore.AccessToken{}, &TokenError{RetryAfter: 30 * time.Minute, StatusCode: 429}
-				}
-				return numbered(n, 2*time.Hour), nil
-			}}
-			c := NewTokenCache(f, &TokenCacheOptions{RefreshAhead: 50 * time.Minute})
-			wantToken(t, c, "token-1")
+			cred := azurepgtest.NewCredential("")
+			cred.SetLifetime(2 * time.Hour)
+			c := NewTokenCache(cred, &TokenCacheOptions{RefreshAhead: 50 * time.Minute})
+			wantToken(t, c, cred, 1)
+			cred.Fault(azurepgtest.Status(429, 30*time.Minute))
 			time.Sleep(71 * time.Minute)
-			wantToken(t, c, "token-1")
+			wantToken(t, c, cred, 1)
 			for range 20 {
-				_, _ = c.replace(t.Context(), "token-1", true)
+				_, _ = c.replace(t.Context(), cred.Tokens()[0], true)
 				time.Sleep(time.Minute)
 			}
-			wantCalls(t, f, 2)
+			wantCalls(t, cred, 2)
 		})
 	})
 }
 
 func TestLateAnswerDoesNotReplaceALaterToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-			if n == 1 {
-				token := numbered(1, 5*time.Minute)
-				time.Sleep(2 * time.Minute)
-				return token, nil
-			}
-			return numbered(n, time.Hour), nil
-		}}
-		c := NewTokenCache(f, &TokenCacheOptions{Timeout: 5 * time.Second})
+		cred := azurepgtest.NewCredential("")
+		cred.SetAnswer(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			late := azcore.AccessToken{Token: "late", ExpiresOn: time.Now().Add(5 * time.Minute)}
+			time.Sleep(2 * time.Minute)
+			return late, nil
+		})
+		c := NewTokenCache(cred, &TokenCacheOptions{Timeout: 5 * time.Second})
 		if _, err := c.Token(t.Context()); err == nil {
 			t.Fatal("the first fetch takes longer than its time-out")
 		}
+		cred.SetAnswer(nil)
 		time.Sleep(2 * time.Second)
-		wantToken(t, c, "token-2")
+		wantToken(t, c, cred, 1)
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
-		wantToken(t, c, "token-2")
+		if late := number(cred, "late"); late != 2 {
+			t.Fatalf("the late answer is token %d; want 2", late)
+		}
+		wantToken(t, c, cred, 1)
 		if s := c.Stats(); s.Fetches != 2 || s.Failures != 1 || s.Refreshes != 0 {
 			t.Errorf("Stats() = %+v; want 2 fetches, 1 failure, 0 refreshes", s)
 		}
@@ -724,11 +681,10 @@ func TestLateAnswerDoesNotReplaceALaterToken(t *testing.T) {
 
 func TestTokenMayEndInAnotherMillennium(t *testing.T) {
 	for _, year := range []int{2261, 2263, 9999} {
-		c := NewTokenCache(&fakeCredential{answer: func(context.Context, int) (azcore.AccessToken, error) {
-			return azcore.AccessToken{Token: "static", ExpiresOn: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
-		}}, nil)
-		wantToken(t, c, "static")
-		wantToken(t, c, "static")
+		cred := always(azcore.AccessToken{Token: "static", ExpiresOn: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)}, nil)
+		c := NewTokenCache(cred, nil)
+		wantToken(t, c, cred, 1)
+		wantToken(t, c, cred, 1)
 		if got := c.Stats().Fetches; got != 1 {
 			t.Errorf("year %d: %d fetches; want 1", year, got)
 		}
@@ -736,16 +692,13 @@ func TestTokenMayEndInAnotherMillennium(t *testing.T) {
 }
 
 func TestCacheMayServeAsTheCredentialOfAnother(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(context.Context, int) (azcore.AccessToken, error) {
-			return azcore.AccessToken{}, &TokenError{Credential: "inner", Code: "AADSTS90002"}
-		}}
-		c := NewTokenCache(f, nil)
-		var te *TokenError
-		if _, err := c.Token(t.Context()); !errors.As(err, &te) || te.Credential != "inner" || te.Code != "AADSTS90002" {
-			t.Errorf("got %v; want the error of the inner cache", err)
-		}
-	})
+	cred := azurepgtest.NewCredential("")
+	cred.Fault(azurepgtest.TenantUnknown)
+	c := NewTokenCache(NewTokenCache(cred, nil), nil)
+	var te *TokenError
+	if _, err := c.Token(t.Context()); !errors.As(err, &te) || te.Credential != "Credential" || te.Code != "AADSTS90002" {
+		t.Errorf("got %v; want the error of the inner cache", err)
+	}
 }
 
 func TestRetryAfterIsBelievedUpToAnHour(t *testing.T) {
@@ -770,26 +723,24 @@ func TestRetryAfterIsBelievedUpToAnHour(t *testing.T) {
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-			if n == 2 {
-				return azcore.AccessToken{}, &TokenError{RetryAfter: 20 * time.Hour}
-			}
-			return numbered(n, 24*time.Hour), nil
-		}}
-		c := NewTokenCache(f, &TokenCacheOptions{RefreshAhead: 12 * time.Hour})
-		wantToken(t, c, "token-1")
+		cred := azurepgtest.NewCredential("")
+		cred.SetLifetime(24 * time.Hour)
+		c := NewTokenCache(cred, &TokenCacheOptions{RefreshAhead: 12 * time.Hour})
+		wantToken(t, c, cred, 1)
+		cred.Fault(azurepgtest.Status(429, 20*time.Hour).Times(1))
 		time.Sleep(12 * time.Hour)
-		wantToken(t, c, "token-1")
+		wantToken(t, c, cred, 1)
 		synctest.Wait()
 		time.Sleep(maxRetryAfter)
-		wantToken(t, c, "token-1")
+		wantToken(t, c, cred, 1)
 		synctest.Wait()
-		wantToken(t, c, "token-3")
+		wantToken(t, c, cred, 2)
 	})
 }
 
 func TestGetTokenIsForItsOwnScopeOnly(t *testing.T) {
-	c := NewTokenCache(&fakeCredential{answer: lasting(time.Hour)}, &TokenCacheOptions{Scope: "https://redis.azure.com/.default"})
+	cred := azurepgtest.NewCredential("")
+	c := NewTokenCache(cred, &TokenCacheOptions{Scope: "https://redis.azure.com/.default"})
 	for _, row := range []struct {
 		name string
 		opts policy.TokenRequestOptions
@@ -804,7 +755,7 @@ func TestGetTokenIsForItsOwnScopeOnly(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got, err := c.GetToken(t.Context(), row.opts)
-			if (err == nil) != row.good || row.good && got.Token != "token-1" {
+			if (err == nil) != row.good || row.good && number(cred, got.Token) != 1 {
 				t.Errorf("got %q, %v; want good = %v", got.Token, err, row.good)
 			}
 		})
@@ -814,16 +765,14 @@ func TestGetTokenIsForItsOwnScopeOnly(t *testing.T) {
 func TestLogSaysWhatHappenedAndNeverTheToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
-		f := &fakeCredential{answer: func(_ context.Context, n int) (azcore.AccessToken, error) {
-			if n > 1 {
-				return azcore.AccessToken{}, errors.New("line one\nlevel=INFO msg=forged")
-			}
-			return numbered(n, time.Hour), nil
-		}}
-		c := NewTokenCache(f, &TokenCacheOptions{Logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-		wantToken(t, c, "token-1")
+		cred := azurepgtest.NewCredential("")
+		c := NewTokenCache(cred, &TokenCacheOptions{Logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+		wantToken(t, c, cred, 1)
+		cred.SetAnswer(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			return azcore.AccessToken{}, errors.New("line one\nlevel=INFO msg=forged")
+		})
 		time.Sleep(55 * time.Minute)
-		wantToken(t, c, "token-1")
+		wantToken(t, c, cred, 1)
 		synctest.Wait()
 		time.Sleep(6 * time.Minute)
 		_, _ = c.Token(t.Context())
@@ -834,7 +783,7 @@ func TestLogSaysWhatHappenedAndNeverTheToken(t *testing.T) {
 			t.Fatalf("%d lines; want %d:\n%s", len(lines), len(want), out.String())
 		}
 		for i := range want {
-			if !strings.Contains(lines[i], want[i]) || strings.Contains(lines[i], "token-1") {
+			if !strings.Contains(lines[i], want[i]) || strings.Contains(lines[i], cred.Tokens()[0]) {
 				t.Errorf("line %d: %s; want %q and no token", i, lines[i], want[i])
 			}
 		}
@@ -842,18 +791,19 @@ func TestLogSaysWhatHappenedAndNeverTheToken(t *testing.T) {
 }
 
 func TestPrintingACacheShowsNoToken(t *testing.T) {
-	f := &fakeCredential{answer: lasting(time.Hour)}
-	c := NewTokenCache(f, nil)
-	wantToken(t, c, "token-1")
+	cred := azurepgtest.NewCredential("")
+	c := NewTokenCache(cred, nil)
+	wantToken(t, c, cred, 1)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
-		if text := fmt.Sprintf(verb, c); strings.Contains(text, "token-1") {
+		if text := fmt.Sprintf(verb, c); strings.Contains(text, cred.Tokens()[0]) {
 			t.Errorf("%s prints the token: %s", verb, text)
 		}
 	}
 }
 
 func BenchmarkFreshToken(b *testing.B) {
-	c := NewTokenCache(&fakeCredential{answer: lasting(time.Hour)}, nil)
+	cred := azurepgtest.NewCredential("")
+	c := NewTokenCache(cred, nil)
 	ctx := b.Context()
 	if _, err := c.Token(ctx); err != nil {
 		b.Fatal(err)

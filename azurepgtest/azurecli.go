@@ -108,7 +108,7 @@ func (c *AzureCLI) accessToken(options map[string]string) (string, bool) {
 	if scope == "" {
 		scope = options["--resource"] + "/.default"
 	}
-	resource, refusal := c.entra.audience(scope, tenant)
+	resource, refusal := resourceIn(scope, tenant)
 	if refusal != nil {
 		return c.failure(refusal), false
 	}

@@ -58,8 +58,8 @@ func refusedWith(t *testing.T, name string, cred azcore.TokenCredential, code st
 	}
 }
 
-// refused returns the server's words to a login that it must not allow.
-func refused(t *testing.T, role, token string) string {
+// refusalOf returns the server's words to a login that it must not allow.
+func refusalOf(t *testing.T, role, token string) string {
 	t.Helper()
 	_, err := login(t.Context(), shared.Postgres, role, token)
 	return pgError(t, err).Message
@@ -80,7 +80,7 @@ func TestMembershipIsThatOfTheLogin(t *testing.T) {
 	for range 2 {
 		s.RemoveMember(group, app)
 	}
-	if got := refused(t, group.Name, token); got != `password authentication failed for user "fickle's group"` {
+	if got := refusalOf(t, group.Name, token); got != `password authentication failed for user "fickle's group"` {
 		t.Errorf("after RemoveMember: got %s", got)
 	}
 }

@@ -20,7 +20,7 @@
 //     role belongs to the token's principal.
 //
 // Besides, [Record] starts a hostile server that writes down whatever a client lets
-// out.
+// out, and a [Credential] issues tokens without any server, for unit tests.
 //
 // # PostgreSQL
 //

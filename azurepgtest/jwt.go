@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"time"
 )
@@ -31,10 +32,22 @@ type jwt struct {
 // signJWT returns claims as a JWT signed by key with RS256. Fields of header come in
 // addition to alg and typ.
 func signJWT(key *signingKey, header, claims map[string]any) (string, error) {
-	full := map[string]any{"typ": "JWT", "alg": "RS256"}
-	for k, v := range header {
-		full[k] = v
+	signed, err := unsignedJWT(header, claims)
+	if err != nil {
+		return "", err
 	}
+	digest := sha256.Sum256([]byte(signed))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, key.PrivateKey, crypto.SHA256, digest[:])
+	if err != nil {
+		return "", err
+	}
+	return signed + "." + base64URL.EncodeToString(signature), nil
+}
+
+// unsignedJWT returns what signJWT signs.
+func unsignedJWT(header, claims map[string]any) (string, error) {
+	full := map[string]any{"typ": "JWT", "alg": "RS256"}
+	maps.Copy(full, header)
 	h, err := json.Marshal(full)
 	if err != nil {
 		return "", err
@@ -43,13 +56,7 @@ func signJWT(key *signingKey, header, claims map[string]any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	signed := base64URL.EncodeToString(h) + "." + base64URL.EncodeToString(c)
-	digest := sha256.Sum256([]byte(signed))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, key.PrivateKey, crypto.SHA256, digest[:])
-	if err != nil {
-		return "", err
-	}
-	return signed + "." + base64URL.EncodeToString(signature), nil
+	return base64URL.EncodeToString(h) + "." + base64URL.EncodeToString(c), nil
 }
 
 var errNotJWT = errors.New("not a JSON Web Token")

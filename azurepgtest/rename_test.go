@@ -19,7 +19,7 @@ func TestRenamedPrincipalKeepsItsRole(t *testing.T) {
 	}
 	token := getToken(t, secretCredential(t, s, app.TenantID, app)).Token
 	currentUser(t, s.Postgres, "maiden name", token)
-	if got := refused(t, "married name", token); got != `password authentication failed for user "married name"` {
+	if got := refusalOf(t, "married name", token); got != `password authentication failed for user "married name"` {
 		t.Errorf("the new name, which is no role: got %s", got)
 	}
 	if dsn := s.DSN("maiden name"); !strings.Contains(dsn, app.ClientID) {
@@ -69,17 +69,17 @@ func TestRecreatedPrincipalIsAnotherOne(t *testing.T) {
 		refusedWith(t, "old "+name, cred, "AADSTS700016: Application with identifier '"+app.ClientID+"' was not found")
 	}
 	currentUser(t, s.Postgres, "phoenix", before) // good until its end
-	if got := refused(t, group.Name, before); !strings.HasPrefix(got, "password authentication failed") {
+	if got := refusalOf(t, group.Name, before); !strings.HasPrefix(got, "password authentication failed") {
 		t.Errorf("the old one as the group: got %s", got)
 	}
 	for name, cred := range map[string]azcore.TokenCredential{
 		"secret": secretCredential(t, s, app.TenantID, fresh), "certificate": certificateCredential(t, s, app.TenantID, fresh), "federated": federatedCredential(t, s, app.TenantID, fresh),
 	} {
 		token := getToken(t, cred).Token
-		if got := refused(t, "phoenix", token); got != "Service Principal oid mismatch for role[phoenix]" {
+		if got := refusalOf(t, "phoenix", token); got != "Service Principal oid mismatch for role[phoenix]" {
 			t.Errorf("new %s: got %s", name, got)
 		}
-		if got := refused(t, group.Name, token); !strings.HasPrefix(got, "password authentication failed") {
+		if got := refusalOf(t, group.Name, token); !strings.HasPrefix(got, "password authentication failed") {
 			t.Errorf("new %s as the group: got %s", name, got)
 		}
 	}
@@ -90,7 +90,7 @@ func TestRecreatedPrincipalIsAnotherOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	currentUser(t, s.Postgres, "phoenix", s.Entra.Mint(fresh, nil))
-	if got := refused(t, "phoenix", before); got != "Service Principal oid mismatch for role[phoenix]" {
+	if got := refusalOf(t, "phoenix", before); got != "Service Principal oid mismatch for role[phoenix]" {
 		t.Errorf("the old one after AddRole: got %s", got)
 	}
 }
@@ -102,7 +102,7 @@ func TestRecreatedUsersIdentitiesAndGroupsAreOthersToo(t *testing.T) {
 	az := s.AzureCLI(user)
 	token := s.Entra.Mint(user, nil)
 	freshGroup := s.Recreate(group)
-	if got := refused(t, group.Name, token); !strings.HasPrefix(got, "password authentication failed") {
+	if got := refusalOf(t, group.Name, token); !strings.HasPrefix(got, "password authentication failed") {
 		t.Errorf("a member of the old group: got %s", got)
 	}
 	s.AddMember(freshGroup, user)
@@ -112,7 +112,7 @@ func TestRecreatedUsersIdentitiesAndGroupsAreOthersToo(t *testing.T) {
 	currentUser(t, s.Postgres, group.Name, token)
 
 	freshUser := s.Recreate(user)
-	if got := refused(t, user.Name, s.Entra.Mint(freshUser, nil)); got != `password authentication failed for user "phoenix@contoso.com"` {
+	if got := refusalOf(t, user.Name, s.Entra.Mint(freshUser, nil)); got != `password authentication failed for user "phoenix@contoso.com"` {
 		t.Errorf("a user: got %s", got)
 	}
 	t.Setenv("PATH", az.Dir+":"+os.Getenv("PATH"))
@@ -130,7 +130,7 @@ func TestRecreatedUsersIdentitiesAndGroupsAreOthersToo(t *testing.T) {
 		t.Errorf("the old identity: got %d %s", response.StatusCode, body)
 	}
 	_, body := askIMDS(t, s, "&client_id="+freshIdentity.ClientID)
-	if got := refused(t, identity.Name, decode(t, body)["access_token"].(string)); !strings.HasPrefix(got, "Service Principal oid mismatch") {
+	if got := refusalOf(t, identity.Name, decode(t, body)["access_token"].(string)); !strings.HasPrefix(got, "Service Principal oid mismatch") {
 		t.Errorf("the new identity: got %s", got)
 	}
 }

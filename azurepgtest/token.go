@@ -16,7 +16,7 @@ func (e *Entra) serveToken(w http.ResponseWriter, r *http.Request) {
 		refusal.write(w, r)
 		return
 	}
-	audience, refusal := e.audience(form.Get("scope"), tenant)
+	audience, refusal := resourceIn(form.Get("scope"), tenant)
 	if refusal != nil {
 		refusal.write(w, r)
 		return
@@ -73,11 +73,11 @@ func (e *Entra) checkSecret(a *account, secret string) *entraError {
 	return nil
 }
 
-// audience returns the resource that a scope asks for: the scope without its
+// resourceIn returns the resource that a scope asks for: the scope without its
 // "/.default". Entra knows the resources that are installed in a tenant; this one
 // takes every https URL, since the same credential may serve databases, caches and
 // vaults. A double slash leaves a slash at the end of the audience, as with Entra.
-func (e *Entra) audience(scope, tenant string) (string, *entraError) {
+func resourceIn(scope, tenantID string) (string, *entraError) {
 	scopes := slices.DeleteFunc(strings.Fields(scope), isOpenID)
 	if len(scopes) == 0 {
 		return "", aadsts(900144, "scope")
@@ -90,7 +90,7 @@ func (e *Entra) audience(scope, tenant string) (string, *entraError) {
 		return "", aadsts(1002012, scopes[0])
 	}
 	if !isResource(resource) {
-		return "", aadsts(500011, resource, tenant)
+		return "", aadsts(500011, resource, tenantID)
 	}
 	return resource, nil
 }

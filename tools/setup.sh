@@ -1,6 +1,6 @@
 #!/bin/sh
 # Looks for what make needs, gets what is missing, and says what it does.
-# Usage: sh tools/setup.sh [postgres] [compiler]
+# Usage: sh tools/setup.sh [postgres] [psql] [compiler]
 set -eu
 
 say() { echo "setup: $*"; }
@@ -46,6 +46,20 @@ setup_postgres() {
 		say "PostgreSQL: none found. Install PostgreSQL or npm, or set AZUREPG_TEST_POSTGRES to a superuser's URL." >&2
 		exit 1
 	fi
+}
+
+# The tests of azurepgtest log in with psql too. PostgreSQL's own packages bring it; the
+# npm package and a server in AZUREPG_TEST_POSTGRES do not.
+setup_psql() {
+	dir=$(postgres_dir || true)
+	if [ -n "$dir" ] && [ -x "$dir/psql" ] || command -v psql >/dev/null 2>&1; then
+		return 0
+	fi
+	if apt_install postgresql-client; then
+		return 0
+	fi
+	say "no psql: the tests log in with it. Install PostgreSQL's client programs (postgresql-client)." >&2
+	exit 1
 }
 
 setup_compiler() {
