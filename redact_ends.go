@@ -24,7 +24,7 @@ func findQuoted(s string, open int) (from, to int) {
 		return open, len(s)
 	}
 	next := end + 1
-	if next == len(s) || isSpace(s[next]) || s[next] != s[open] && isPunctuation(s[next]) {
+	if isOver(s, next) && !strings.HasPrefix(s[next:], s[open:open+1]) {
 		return open + 1, beforeEscape(s, open, end)
 	}
 	for next < len(s) && s[next] == s[open] {
@@ -36,6 +36,10 @@ func findQuoted(s string, open int) (from, to int) {
 	}
 	return open, plainEnd(s, next, '=')
 }
+
+// isOver reports whether what has an end of its own is over at i: nothing is glued
+// to it.
+func isOver(s string, i int) bool { return i == len(s) || isSpace(s[i]) || isPunctuation(s[i]) }
 
 // beforeEscape steps back from the quote at end over the backslashes that it has
 // where the first one has them, in JSON within JSON.
@@ -78,7 +82,7 @@ func backslashesBefore(s string, i, limit int) int {
 // to something else.
 func plainEnd(s string, i int, sep byte) int {
 	for i < len(s) && !isSpace(s[i]) {
-		if s[i] == '[' && strings.HasPrefix(s[i:], redacted) {
+		if strings.HasPrefix(s[i:], redacted) {
 			i += len(redacted)
 			continue
 		}
@@ -99,7 +103,7 @@ func plainEnd(s string, i int, sep byte) int {
 }
 
 func punctuationEnd(s string, i int) int {
-	for i < len(s) && isPunctuation(s[i]) && !(s[i] == '\\' && i+1 < len(s) && isBlank(s[i+1])) {
+	for i < len(s) && isPunctuation(s[i]) && !strings.HasPrefix(s[i:], redacted) && !(s[i] == '\\' && i+1 < len(s) && isBlank(s[i+1])) {
 		i++
 	}
 	return i

@@ -12,39 +12,6 @@ import (
 
 const tokenText = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJIVU5URVIyIn0.SFVOVEVSMl9zaWduYXR1cmU"
 
-func TestRedactMasksSecretsByShape(t *testing.T) {
-	for _, row := range []struct{ name, in, want string }{
-		{"a token", "got " + tokenText + " back", "got [redacted] back"},
-		{"a token cut off", "got " + tokenText[:30], "got [redacted]"},
-		{"a token in JSON", `{"access_token":"` + tokenText + `","n":1}`, `{"access_token":"[redacted]","n":1}`},
-		{"a token percent-encoded", "?t=" + strings.ReplaceAll(tokenText, ".", "%2E") + "&x=1", "?t=[redacted]&x=1"},
-		{"a Bearer header", "Authorization: Bearer abcdefghijkl", "Authorization: Bearer [redacted]"},
-		{"a URL", "postgres://u:HUNTER2@h/d", "postgres://u:[redacted]@h/d"},
-		{"a URL with @ and / in the password", "postgres://u:HUN@TE/R2@h/d", "postgres://u:[redacted]@h/d"},
-		{"keyword form", "host=h password=HUNTER2 user=u", "host=h password=[redacted] user=u"},
-		{"keyword form, quoted", `host=h password='HUN\'TER 2' user=u`, "host=h password='[redacted]' user=u"},
-		{"a client secret", "azure_client_secret=HUNTER2&x=1", "azure_client_secret=[redacted]&x=1"},
-		{"a form", "client_id=a&client_secret=HUNTER2&client_assertion=HUNTER2", "client_id=a&client_secret=[redacted]&client_assertion=[redacted]"},
-		{"upper case", "PGPASSWORD=HUNTER2 CLIENT_SECRET: HUNTER2", "PGPASSWORD=[redacted] CLIENT_SECRET: [redacted]"},
-		{"nothing", "connected to db.example.com:5432 as app in 3 ms", "connected to db.example.com:5432 as app in 3 ms"},
-		{"words that are no settings", "the password was refused", "the password was refused"},
-		{"a URL without a password", "https://u@h:80/a@b", "https://u@h:80/a@b"},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			if got := Redact(row.in); got != row.want {
-				t.Errorf("got  %s\nwant %s", got, row.want)
-			}
-		})
-	}
-}
-
-func TestRedactLeavesCleanTextAlone(t *testing.T) {
-	line := strings.Repeat("level=INFO msg=connected host=db.example.com took=3ms ", 4)
-	if n := testing.AllocsPerRun(100, func() { Redact(line) }); n != 0 {
-		t.Errorf("a clean line costs %v allocations; want 0", n)
-	}
-}
-
 type valuer struct{}
 
 func (valuer) LogValue() slog.Value { return slog.StringValue("password=HUNTER2") }
@@ -133,27 +100,5 @@ func TestForeignTextIsOneCutLine(t *testing.T) {
 	}
 	if got := quoteForeign("a\nb " + tokenText); got != `"a\nb [redacted]"` {
 		t.Errorf("got %s", got)
-	}
-}
-
-func FuzzRedact(f *testing.F) {
-	f.Add("host=h password=x", "after")
-	f.Add("postgres://u:", "@h/d")
-	f.Fuzz(func(t *testing.T, before, after string) {
-		got := Redact(before + " " + tokenText + " " + after)
-		if strings.Contains(got, "eyJzdWIiOiJIVU5URVIyIn0") {
-			t.Errorf("a planted token survives in %q", got)
-		}
-		if again := Redact(got); strings.Contains(again, "eyJzdWIi") {
-			t.Errorf("it comes back in %q", again)
-		}
-	})
-}
-
-func BenchmarkRedactCleanLine(b *testing.B) {
-	line := strings.Repeat("level=INFO msg=connected host=db.example.com took=3ms ", 4)[:200]
-	b.ReportAllocs()
-	for b.Loop() {
-		Redact(line)
 	}
 }

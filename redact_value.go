@@ -71,7 +71,7 @@ func findValue(s string, i int) (from, to int) {
 		return 0, 0
 	case from > start && !isBlank(s[i-1]) && startsDSNKey(s[from:], sep): // password= user=x
 		return 0, 0
-	case saysNothing(s, from, sep):
+	case saysNothing(s, from):
 		return 0, 0
 	case key == keyAuthorization:
 		return findCredentials(s, from)
@@ -114,11 +114,11 @@ func nameLength(s string) int {
 }
 
 // saysNothing reports whether the value at from is the literal of a language.
-func saysNothing(s string, from int, sep byte) bool {
+func saysNothing(s string, from int) bool {
 	for _, word := range []string{"null", "nil", "<nil>", "true", "false"} {
 		if strings.HasPrefix(s[from:], word) {
 			end := from + len(word)
-			return end == len(s) || isSpace(s[end]) || isPunctuation(s[end]) && endsValue(s, end, sep)
+			return isOver(s, end)
 		}
 	}
 	return false
@@ -128,7 +128,7 @@ func saysNothing(s string, from int, sep byte) bool {
 // schemes with one credential stay; those with parameters reach to the end of the line.
 func findCredentials(s string, from int) (int, int) {
 	open := from
-	for open < len(s) && strings.IndexByte("[\"'`\\", s[open]) >= 0 {
+	for open < len(s) && (isQuote(s[open]) || s[open] == '\\') {
 		open++
 	}
 	for _, scheme := range []string{"bearer ", "basic "} {
@@ -136,7 +136,7 @@ func findCredentials(s string, from int) (int, int) {
 			return findAnyValue(s, open+len(scheme), ':')
 		}
 	}
-	if open > from {
+	if open > from || s[from] == '[' {
 		return findAnyValue(s, from, ':')
 	}
 	end := strings.IndexAny(s[from:], "\r\n")
@@ -156,7 +156,11 @@ func findAnyValue(s string, from int, sep byte) (int, int) {
 	case quote < len(s) && isQuote(s[quote]):
 		return findQuoted(s, quote)
 	case strings.IndexByte("[{(", s[from]) >= 0:
-		return from, plainEnd(s, bracketEnd(s, from), sep)
+		end := bracketEnd(s, from)
+		if !isOver(s, end) {
+			end = plainEnd(s, end, sep)
+		}
+		return from, end
 	}
 	return from, plainEnd(s, from, sep)
 }
