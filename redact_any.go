@@ -79,7 +79,7 @@ func (p *printer) methods(v reflect.Value) (shown string, asText, asJSON bool) {
 	_, isFormatter := x.(fmt.Formatter)
 	_, isStringer := x.(fmt.Stringer)
 	err, isError := x.(error)
-	if isError {
+	if isError && isFormatter { // which may tell less than the text
 		p.try(func() ([]byte, error) { return []byte(err.Error()), nil })
 	}
 	if isFormatter || isStringer || isError {

@@ -39,7 +39,9 @@ func findQuoted(s string, open int) (from, to int) {
 
 // isOver reports whether what has an end of its own is over at i: nothing is glued
 // to it.
-func isOver(s string, i int) bool { return i == len(s) || isSpace(s[i]) || isPunctuation(s[i]) }
+func isOver(s string, i int) bool {
+	return i == len(s) || isSpace(s[i]) || strings.IndexByte("\"'`)]}>,;&\\", s[i]) >= 0
+}
 
 // beforeEscape steps back from the quote at end over the backslashes that it has
 // where the first one has them, in JSON within JSON.

@@ -124,14 +124,25 @@ func userEnd(s string, i int) (after int, named bool) {
 			return -1, false
 		case '@':
 			named = true
-		case '[': // an IPv6 address, of 45 characters at most, and a zone
-			if n := strings.IndexByte(s[i:min(i+64, len(s))], ']'); n > 0 {
-				width = n
-			}
+		case '[':
+			width += addressLength(s[i+1:])
 		}
 		i += width
 	}
 	return -1, false
+}
+
+// addressLength returns the length of the IPv6 address that s begins with, 45
+// characters at most and a zone.
+func addressLength(s string) int {
+	n := 0
+	for n < len(s) && n < 64 && (isAlnum(s[n]) || strings.IndexByte(":.%-_", s[n]) >= 0) {
+		n++
+	}
+	if n == len(s) || s[n] != ']' {
+		return 0
+	}
+	return n
 }
 
 // isPort reports whether a port, and no password, begins at from: digits and then
