@@ -234,19 +234,22 @@ func (c *Connector) loginWith(token string) (Login, error) {
 }
 
 func (c *Connector) refusedError(login Login, server sqlStateError, err error, sent bool) *AuthError {
-	c.logRefusal(login.User, server, sent)
+	f := c.failedLogin(login, server)
+	c.logRefusal(f, server, sent)
 	if errors.Is(err, driver.ErrBadConn) {
 		err = server // database/sql would connect anew; see notBadConn
 	}
-	return newAuthError(c.failedLogin(login, server), server, err, sent)
+	return newAuthError(f, server, err, sent)
 }
 
 // logRefusal books a refused login. The server's words and its code are foreign.
-func (c *Connector) logRefusal(user string, server sqlStateError, sent bool) {
+// The advice is there for pgxpool, which returns pgx's own error.
+func (c *Connector) logRefusal(f *failedLogin, server sqlStateError, sent bool) {
 	c.refused.Add(1)
 	if l := c.cfg.Logger; l != nil {
-		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: login refused", slog.String("user", cutForeign(user)),
-			slog.String("sqlstate", cutForeign(server.SQLState())), slog.String("server", cutForeign(server.Error())), slog.Bool("token_sent", sent))
+		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: login refused", slog.String("user", cutForeign(f.user)),
+			slog.String("sqlstate", cutForeign(server.SQLState())), slog.String("server", cutForeign(server.Error())), slog.Bool("token_sent", sent),
+			slog.String("advice", f.explain()))
 	}
 }
 

@@ -32,14 +32,14 @@ var entraCodes = map[string]entraCode{
 	"AADSTS700213":  {explanation: explanation{means: "no federated credential matches the token's subject", advice: "set the federated credential's subject to system:serviceaccount:<namespace>:<name>"}},
 
 	// The tenant and the scope.
-	"AADSTS90002":   {explanation: explanation{means: "the tenant is unknown", advice: checkTenant + " and azure_cloud", readme: true}},
+	"AADSTS90002":   {explanation: explanation{means: "the tenant is unknown", advice: checkTenant + " and azure_cloud"}},
 	"AADSTS900023":  {explanation: explanation{means: "the tenant id is malformed", advice: checkTenant}},
 	"AADSTS500011":  {explanation: explanation{means: "the database service is unknown in this tenant", advice: "check azure_scope and azure_cloud"}},
 	"AADSTS1002012": {explanation: explanation{means: "the scope is malformed", advice: endScope}},
 	"AADSTS70011":   {explanation: explanation{means: "the scope is malformed", advice: endScope}},
 
 	// A person at a tool.
-	"AADSTS50076":  {explanation: explanation{means: "multi-factor authentication is demanded", advice: loginAnew + ", or use a service principal or managed identity", readme: true}},
+	"AADSTS50076":  {explanation: explanation{means: "multi-factor authentication is demanded", advice: loginAnew + ", or use a service principal or managed identity"}},
 	"AADSTS50079":  {explanation: explanation{means: "multi-factor authentication must be set up", advice: "log in interactively once, or use a service principal or managed identity"}},
 	"AADSTS50078":  {explanation: explanation{means: "multi-factor authentication has expired", advice: loginAnew}},
 	"AADSTS50173":  {explanation: explanation{means: "the tool's login was revoked, as by a change of password", advice: loginAnew}},

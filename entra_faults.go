@@ -44,7 +44,7 @@ const (
 var credentialFaults = []credentialFault{
 	{words: regexp.MustCompile(`dial tcp (127\.|\[::1\]|localhost)\S* (connect: )?connection refused`), retry: true, explanation: explanation{
 		says: "dial tcp 127.0.0.1:42356: connect: connection refused", means: "the identity endpoint of this container does not listen yet",
-		advice: "try again in some seconds: the sidecar at IDENTITY_ENDPOINT starts beside the program", readme: true}},
+		advice: "try again in some seconds: the sidecar at IDENTITY_ENDPOINT starts beside the program"}},
 	{words: regexp.MustCompile(`Attempted credentials:`), explanation: explanation{
 		says: "no credential of the chain got one: …", means: "nothing to log in with; the reason of each credential follows",
 		advice: "set azure_credential to the one that is meant to work here, and its error says more; on a developer's machine run az login", readme: true}},
@@ -57,7 +57,7 @@ var credentialFaults = []credentialFault{
 		says: "HTTP 429", means: "the token service throttles this machine",
 		advice: "look for programs on it that fetch tokens in a loop: one cache serves a whole process"}},
 	{credential: credentialManaged, words: regexp.MustCompile(`dial tcp 169\.254\.169\.254|no answer within`), retry: true, explanation: explanation{
-		says: "no answer within 30s (azure_token_timeout)", means: "there is no identity endpoint here, or it does not answer",
+		says: "credential managed_identity: no answer within 30s", means: "there is no identity endpoint here, or it does not answer",
 		advice: "managed identities exist on Azure's machines only, and pods reach theirs through workload identity: choose another azure_credential elsewhere", readme: true}},
 
 	{credential: credentialWorkload, words: regexp.MustCompile(`no such file|cannot find the (file|path)|no token file|no client ID|no tenant ID`), explanation: explanation{

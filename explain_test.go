@@ -1,10 +1,12 @@
 package azurepg_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -158,6 +160,24 @@ func TestServerOfAnotherKindIsExplained(t *testing.T) {
 			wantParts(t, err, "azurepg: ", row.says)
 			wantNothing(t, rec)
 		})
+	}
+}
+
+func TestAdviceForAPoolIsInTheLog(t *testing.T) {
+	noAzure(t)
+	s := sharedAzure(t)
+	app, other := s.AddServicePrincipal("pool-app"), s.AddServicePrincipal("pool-other")
+	var log bytes.Buffer
+	cfg, err := azurepg.ParseDSN(bySecret(s, app))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.User, cfg.Logger = other.Name, slog.New(slog.NewTextHandler(&log, nil))
+	if err := doors["pgxpool"](t.Context(), cfg); err == nil {
+		t.Fatal("connected")
+	}
+	if !strings.Contains(log.String(), "security label for") || !strings.Contains(log.String(), app.ObjectID) {
+		t.Errorf("the log does not say what to do:\n%s", log.String())
 	}
 }
 

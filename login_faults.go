@@ -33,8 +33,8 @@ func (row *loginFault) fits(f *failedLogin) bool {
 
 const (
 	class28    = "28" // invalid authorization specification
-	createRole = "select * from pgaadauth_create_principal_with_oid({role}, '{oid}', '{type}', false, false)"
-	labelRole  = `security label for "pgaadauth" on role {rolename} is 'aadauth,oid={oid},type={type}' (with ,admin at the end if it is an administrator)`
+	createRole = "`select * from pgaadauth_create_principal_with_oid({role}, '{oid}', '{type}', false, false)`"
+	labelRole  = "`security label for \"pgaadauth\" on role {rolename} is 'aadauth,oid={oid},type={type}'` (with ,admin at the end if it is an administrator)"
 	kinds      = "aad_auth_tokentype_app_user"
 )
 
@@ -74,20 +74,20 @@ var loginFaults = []loginFault{
 	// Whose role it is.
 	{state: class28, words: []string{"neither an " + kinds}, explanation: explanation{
 		says: "neither an AAD_AUTH_TOKENTYPE_APP_USER", means: "the role is of a user, but the token is of an application or managed identity",
-		advice: "set user to the role of that: " + listPrincipals + ", or make it there: select * from pgaadauth_create_principal_with_oid('<its name>', '{oid}', 'service', false, false)", readme: true}},
+		advice: "set user to the role of that: " + listPrincipals + ", or make it there: `select * from pgaadauth_create_principal_with_oid('<its name>', '{oid}', 'service', false, false)`", readme: true}},
 	{state: class28, words: []string{"cannot generate " + kinds}, is: (*failedLogin).ofApp, explanation: explanation{
 		says: "cannot generate AAD_AUTH_TOKENTYPE_APP_USER tokens", means: "the role is not of the application or managed identity that the token is of",
 		advice: "tie it to that in database postgres: " + labelRole}},
 	{state: class28, words: []string{"cannot generate " + kinds}, explanation: explanation{
 		says: "cannot generate AAD_AUTH_TOKENTYPE_APP_USER tokens", means: "the role is of an application or managed identity, but the token is of a person",
-		advice: "leave user out to log in as yourself, or set it to your own role", readme: true}},
+		advice: "leave user out to log in as yourself, or set it to your own role"}},
 	{state: class28, words: []string{"oid mismatch"}, explanation: explanation{
 		says: "oid mismatch for role", means: "the role was made for another object id: a principal that is made anew keeps its name only",
 		advice: "tie the role to the new one in database postgres: " + labelRole, readme: true}},
 
 	// What is wrong with the role's name.
 	{state: class28, words: []string{"is not permitted to log in"}, explanation: explanation{
-		says: "is not permitted to log in", means: "the role has no LOGIN", advice: "let an administrator run alter role {rolename} login"}},
+		says: "is not permitted to log in", means: "the role has no LOGIN", advice: "let an administrator run `alter role {rolename} login`"}},
 	{state: class28, is: (*failedLogin).namesServer, explanation: explanation{
 		says: "password authentication failed", means: "user@server was the form of the retired single server", advice: "leave the @ and the server out of user"}},
 	{state: class28, is: (*failedLogin).namesGUID, explanation: explanation{
@@ -103,7 +103,7 @@ var loginFaults = []loginFault{
 		says: "server did not complete authentication", means: "the server lets everybody in and was sent nothing: it is no Azure Database for PostgreSQL", advice: "check host and port"}},
 	{words: []string{"authentication method requirement"}, explanation: explanation{
 		says: "authentication method requirement", means: "the server asks for a password and not for a token: this role is not an Entra role, or Entra authentication is off",
-		advice: "look whether the role is listed: " + listPrincipals + "; if not, an Entra administrator makes it there: " + createRole, readme: true}},
+		advice: "look whether the role is listed: " + listPrincipals + "; if not, an Entra administrator makes it there: " + createRole}},
 	{words: []string{"offers no tls", "refused tls"}, explanation: explanation{
 		says: "offers no TLS", means: "Azure's servers always do", advice: "check host and port; on a server of your own set ssl = on"}},
 	{state: "08P01", words: []string{"unsupported startup parameter"}, explanation: explanation{
@@ -113,9 +113,9 @@ var loginFaults = []loginFault{
 		advice: "use port 5432, or a service principal or managed identity, whose tokens are shorter"}},
 	{state: "53300", explanation: explanation{
 		says: "SQLSTATE 53300", means: "the server has no connection left for this role; the token is good",
-		advice: "lower SetMaxOpenConns, or the number of processes; raise max_connections, or use PgBouncer on port 6432", readme: true}},
+		advice: "lower SetMaxOpenConns, or the number of processes; raise max_connections, or use PgBouncer on port 6432"}},
 	{state: "42501", words: []string{"permission denied for database"}, explanation: explanation{
-		says: "permission denied for database", means: "the role may not connect to this database", advice: "let its owner run grant connect on database {database} to {rolename}"}},
+		says: "permission denied for database", means: "the role may not connect to this database", advice: "let its owner run `grant connect on database {database} to {rolename}`"}},
 	{state: "3D000", explanation: explanation{
 		says: "SQLSTATE 3D000", means: "there is no such database; without one in the DSN it has the role's name", advice: "set the database in the DSN"}},
 	{state: "57P03", explanation: explanation{

@@ -140,12 +140,12 @@ func (f *failedLogin) database() string {
 
 func span(d time.Duration) string { return d.Round(time.Second).String() }
 
-const listPrincipals = "select * from pgaadauth_list_principals(false) in database postgres"
+const listPrincipals = "`select * from pgaadauth_list_principals(false)` in database postgres"
 
 // noUserError is for a token whose claims do not say a role name.
 func noUserError(c claims) error {
 	hint := "the token is of " + c.describe()
 	return &DSNError{Key: "user", Err: fmt.Errorf(
 		"the token does not say the role's name, set user (%s): %s lists the roles, %s those that exist",
-		hint, listPrincipals, "select rolname from pg_roles")}
+		hint, listPrincipals, "`select rolname from pg_roles`")}
 }
