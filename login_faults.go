@@ -112,7 +112,7 @@ var loginFaults = []loginFault{
 		says: "client sent partial pkt in startup phase", means: "PgBouncer refused the login; the token has {length} bytes, and there is no room in it for the longest, those of persons",
 		advice: "use port 5432, or a service principal or managed identity, whose tokens are shorter"}},
 	{state: "53300", explanation: explanation{
-		says: "SQLSTATE 53300", means: "the server has no connection left for this role; the token is good",
+		says: "SQLSTATE 53300", means: "the server has no connection left for this role; it is not about the token",
 		advice: "lower SetMaxOpenConns, or the number of processes; raise max_connections, or use PgBouncer on port 6432"}},
 	{state: "42501", words: []string{"permission denied for database"}, explanation: explanation{
 		says: "permission denied for database", means: "the role may not connect to this database", advice: "let its owner run `grant connect on database {database} to {rolename}`"}},

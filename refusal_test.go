@@ -77,7 +77,7 @@ func TestEveryFailedLoginIsExplained(t *testing.T) {
 		{name: "PgBouncer and a parameter", err: serverError("08P01 unsupported startup parameter: search_path"), says: []string{"run-time parameter"}},
 		{name: "PgBouncer and a long token", err: serverError("08P01 client sent partial pkt in startup phase"), says: []string{"the token has ", " bytes", "5432"}},
 		{name: "PgBouncer, by the port", err: serverError("08P01 other words"), cfg: Config{Hosts: []Host{{Name: "h", Port: 6432}}}, says: []string{"the token has "}},
-		{name: "no connection left", err: serverError("53300 sorry, too many clients already"), says: []string{"SetMaxOpenConns", "the token is good"}},
+		{name: "no connection left", err: serverError("53300 sorry, too many clients already"), says: []string{"SetMaxOpenConns", "not about the token"}},
 		{name: "no CONNECT", err: serverError(`42501 permission denied for database "Y"`), cfg: Config{Database: `my"db`}, says: []string{`grant connect on database "my""db" to "X"`}},
 		{name: "no CONNECT, and the database is named after the role", err: serverError(`42501 permission denied for database "X"`), says: []string{`grant connect on database "X" to "X"`}},
 		{name: "no database", err: serverError(`3D000 database "X" does not exist`), says: []string{"set the database"}},
