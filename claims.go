@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // claims are what an Entra access token says about itself. They are read
@@ -21,7 +22,24 @@ type claims struct {
 	PreferredUsername string   `json:"preferred_username"`
 	UniqueName        string   `json:"unique_name"`
 	ResourceID        string   `json:"xms_mirid"` // of a managed identity
+	Expires           unixTime `json:"exp"`
+	NotBefore         unixTime `json:"nbf"`
 }
+
+// unixTime is a NumericDate (RFC 7519, 2) in whole seconds. Zero: there is none.
+type unixTime int64
+
+// UnmarshalJSON takes what is no number for none, so that the other claims can
+// be read.
+func (u *unixTime) UnmarshalJSON(b []byte) error {
+	var n float64
+	if json.Unmarshal(b, &n) == nil && n > 0 && n < 1e11 {
+		*u = unixTime(n)
+	}
+	return nil
+}
+
+func (u unixTime) time() time.Time { return time.Unix(int64(u), 0) }
 
 // audience is the aud claim, which may be one string or several (RFC 7519, 4.1.3).
 type audience []string
@@ -80,6 +98,21 @@ func (c claims) userAssignedIdentity() string {
 	return ""
 }
 
+// isApp reports whether the token is of an application or a managed identity.
+// Not every such token has idtyp; those of persons have a name.
+func (c claims) isApp() bool {
+	person := c.UPN != "" || c.PreferredUsername != "" || c.UniqueName != ""
+	return c.IdentityType == "app" || !person && c.AppID != ""
+}
+
+// roleType is what Azure's SQL functions call the kind of principal.
+func (c claims) roleType() string {
+	if c.isApp() {
+		return "service"
+	}
+	return "user"
+}
+
 // describe says whose token it is, for an error: foreign text, quoted and cut.
 func (c claims) describe() string {
 	var who []string
@@ -93,7 +126,7 @@ func (c claims) describe() string {
 		add("user", c.PreferredUsername)
 	}
 	add("managed identity", c.userAssignedIdentity())
-	if c.IdentityType == "app" {
+	if c.isApp() {
 		add("application", c.AppID)
 	}
 	add("object id", c.ObjectID)

@@ -144,7 +144,9 @@ func (c *Connector) Stats() Stats {
 // driver.Conn. If the server refuses the token, it is replaced and the login
 // tried once more. The error is a *TokenError if there is no token, an
 // *AuthError if the server refused, a *DSNError with Key "user" if the role's
-// name is unknown, else the base driver's. It is never driver.ErrBadConn.
+// name is unknown, else the base driver's, with advice around it where there is
+// some: in that of a server without a free connection errors.As finds the base's
+// error (*pgconn.PgError). It is never driver.ErrBadConn.
 func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.connect(ctx)
 	if err != nil {
@@ -205,7 +207,8 @@ func (c *Connector) try(ctx context.Context, login Login) (driver.Conn, *AuthErr
 	}
 	server, sent := refusal(err)
 	if server == nil {
-		return nil, nil, notBadConn(err)
+		err = notBadConn(err)
+		return nil, nil, explainLogin(c.failedLogin(login, err), err)
 	}
 	return nil, c.refusedError(login, server, err, sent), nil
 }
@@ -231,19 +234,22 @@ func (c *Connector) loginWith(token string) (Login, error) {
 }
 
 func (c *Connector) refusedError(login Login, server sqlStateError, err error, sent bool) *AuthError {
-	c.logRefusal(login.User, server, sent)
+	f := c.failedLogin(login, server)
+	c.logRefusal(f, server, sent)
 	if errors.Is(err, driver.ErrBadConn) {
 		err = server // database/sql would connect anew; see notBadConn
 	}
-	return newAuthError(login.User, server, err, string(login.Password), sent)
+	return newAuthError(f, server, err, sent)
 }
 
 // logRefusal books a refused login. The server's words and its code are foreign.
-func (c *Connector) logRefusal(user string, server sqlStateError, sent bool) {
+// The advice is there for pgxpool, which returns pgx's own error.
+func (c *Connector) logRefusal(f *failedLogin, server sqlStateError, sent bool) {
 	c.refused.Add(1)
 	if l := c.cfg.Logger; l != nil {
-		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: login refused", slog.String("user", cutForeign(user)),
-			slog.String("sqlstate", cutForeign(server.SQLState())), slog.String("server", cutForeign(server.Error())), slog.Bool("token_sent", sent))
+		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: login refused", slog.String("user", cutForeign(f.user)),
+			slog.String("sqlstate", cutForeign(server.SQLState())), slog.String("server", cutForeign(server.Error())), slog.Bool("token_sent", sent),
+			slog.String("advice", f.explain()))
 	}
 }
 

@@ -140,7 +140,7 @@ func (b credentialBuilder) environment() (azcore.TokenCredential, error) {
 func (b credentialBuilder) workloadIdentity() (azcore.TokenCredential, error) {
 	file := newSetting("azure_federated_token_file", "AZURE_FEDERATED_TOKEN_FILE", b.cfg.FederatedTokenFile)
 	if err := missing(b.tenant, b.client, file); err != nil {
-		return nil, err
+		return nil, webhookError(err)
 	}
 	if f, err := os.Open(file.value); err != nil {
 		return nil, fileError(file.key, err)
@@ -150,6 +150,15 @@ func (b credentialBuilder) workloadIdentity() (azcore.TokenCredential, error) {
 	return azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
 		ClientOptions: b.options, DisableInstanceDiscovery: b.cfg.DisableInstanceDiscovery,
 		TenantID: b.tenant.value, ClientID: b.client.value, TokenFilePath: file.value})
+}
+
+// webhookError adds to the error of missing who sets these variables.
+func webhookError(err error) error {
+	var de *DSNError
+	if errors.As(err, &de) {
+		de.Err = fmt.Errorf("%w: %s", de.Err, webhookAdvice)
+	}
+	return err
 }
 
 // managedIdentity reads no variable: AZURE_CLIENT_ID of an AKS pod names the
@@ -211,7 +220,7 @@ func fileError(key string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		what = "the file does not exist"
 		if key == "azure_federated_token_file" {
-			what += " (did the AKS workload identity webhook see this pod?)"
+			what += ": " + webhookAdvice
 		}
 	case errors.Is(err, fs.ErrPermission):
 		what = "this user may not read the file"

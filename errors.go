@@ -40,8 +40,9 @@ type TokenError struct {
 	Credential string
 	// Code is Entra's error code, such as "AADSTS7000215". Empty: it gave none.
 	Code string
-	// CorrelationID finds the request in Entra's sign-in logs. Empty: none.
-	CorrelationID string
+	// CorrelationID finds the request in Entra's sign-in logs, TraceID lets
+	// Microsoft's support find it. Empty: none.
+	CorrelationID, TraceID string
 	// StatusCode is the HTTP status of the answer. Zero: there was no answer.
 	StatusCode int
 	// RetryAfter is what the service asked to wait. Zero: it did not say.
@@ -73,6 +74,9 @@ func (e *TokenError) what() string {
 	if e.StatusCode != 0 {
 		facts = append(facts, fmt.Sprintf("HTTP %d", e.StatusCode))
 	}
+	if e.TraceID != "" {
+		facts = append(facts, "trace id "+e.TraceID)
+	}
 	if e.CorrelationID != "" {
 		facts = append(facts, "correlation id "+e.CorrelationID)
 	}
@@ -96,8 +100,16 @@ func (e *TokenError) staleCredential() bool {
 	return entraCodes[e.Code].reread
 }
 
-func badTokenError(credential, what string) error {
-	return &TokenError{Credential: credential, detail: "it returned " + what}
+// What a credential can return that is no token to log in with.
+var (
+	tokenEmpty   = explanation{says: "an empty token", means: "it returned an empty token", advice: "look at the credential that Config has, or at the tool that was asked"}
+	tokenBroken  = explanation{says: "white space or control characters", means: "it returned a token with white space or control characters in it", advice: "return the token alone, without \"Bearer\" or a line end"}
+	tokenExpired = explanation{says: "already expired", means: "it returned a token that has already expired", advice: "set this machine's clock, by NTP, or look for a cache in the credential that keeps tokens too long"}
+	tokenForeign = explanation{says: "a token for another service", means: "it returned a token for another service, audience {audience}, scope {scope}", advice: "let the credential honour the scope that it is asked for, and leave azure_scope out"}
+)
+
+func badTokenError(credential string, what explanation, facts map[string]string) error {
+	return &TokenError{Credential: credential, detail: fill(what.means, facts), Advice: what.advice}
 }
 
 // isFinal reports whether err says that another token is not to be had.
@@ -138,14 +150,16 @@ var (
 type AuthError struct {
 	// User is the role that was asked for.
 	User string
-	// SQLState is the server's code, of class 28.
+	// SQLState is the server's code, of class 28. Other codes, such as 53300 (no
+	// connection left), stay in the base driver's error.
 	SQLState string
 	// Principal says whose token was sent, from its claims, which are not
 	// verified: names and ids for a person to read.
 	Principal string
 	// Retried reports whether a second, newer token was refused too.
 	Retried bool
-	// Advice says what to do, in one sentence.
+	// Advice says what is the matter, as far as the server's words and the token's
+	// claims tell, and what to do, in one sentence.
 	Advice string
 
 	server  string // the server's words, quoted

@@ -1,6 +1,7 @@
 package azurepg
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -69,5 +70,81 @@ func TestReadmeDefaultsAreTheCodes(t *testing.T) {
 		if key == nil || key.def != string(row[2]) {
 			t.Errorf("the README's default of %s is %s; in the code it is %+v", row[1], row[2], key)
 		}
+	}
+}
+
+// settingFaults are errors of settings that people meet. Their words stand where
+// each key is read, so they are provoked here.
+var settingFaults = []struct {
+	explanation
+	dsn string
+}{
+	{explanation{says: "a password is given", means: "the DSN or service file holds a password, which azurepg never sends", advice: "remove it"}, "postgres://u:p@h/d"},
+	{explanation{says: "Azure AD credentials are missing: …", means: "the named keys or variables are not set", advice: "set them, or choose another `azure_credential`"}, "host=h azure_credential=client_secret"},
+	{explanation{says: "the token does not say the role's name", means: "it is of a service principal or system-assigned identity", advice: "set `user`"}, ""},
+}
+
+func TestFaultsOfSettingsAreAsTheReadmeSays(t *testing.T) {
+	t.Setenv("AZURE_CLIENT_SECRET", "")
+	for _, row := range settingFaults {
+		err := noUserError(claims{})
+		if row.dsn != "" {
+			_, err = Driver{}.OpenConnector(row.dsn)
+		}
+		var de *DSNError
+		if says := strings.TrimSuffix(row.says, " …"); !errors.As(err, &de) || !strings.Contains(err.Error(), "azurepg: "+de.Key+": "+says) {
+			t.Errorf("got %v; want a DSNError that says %q", err, says)
+		}
+	}
+}
+
+// readmeRow is a row of the README's "When it fails".
+func (x explanation) readmeRow() string {
+	facts := map[string]string{"role": "'NAME'", "rolename": `"NAME"`, "oid": "OBJECT-ID", "type": "service", "names": "…", "issuer": "…"}
+	return fill("| `"+x.says+"` | "+x.means+" | "+x.advice+" |", facts)
+}
+
+// The README's "When it fails" is made of the tables that the errors come from.
+func TestReadmeExplainsFailuresAsTheErrorsDo(t *testing.T) {
+	want := map[string]bool{}
+	add := func(x explanation) {
+		if x.readme {
+			want[x.readmeRow()] = true
+		}
+	}
+	for _, row := range settingFaults {
+		row.readme = true
+		add(row.explanation)
+	}
+	for code, row := range entraCodes {
+		row.says = code
+		add(row.explanation)
+	}
+	for _, row := range credentialFaults {
+		add(row.explanation)
+	}
+	for _, row := range loginFaults {
+		add(row.explanation)
+	}
+	for _, row := range tlsFaults {
+		add(row.explanation)
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "\n## When it fails\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for line := range strings.Lines(section) {
+		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		if !want[line] {
+			t.Errorf("no table holds the README's row\n%s", line)
+		}
+		delete(want, line)
+	}
+	for row := range want {
+		t.Errorf("the README lacks the row\n%s", row)
 	}
 }

@@ -450,14 +450,14 @@ func (c *TokenCache) accept(token azcore.AccessToken, now time.Time) (*cachedTok
 	token.ExpiresOn = token.ExpiresOn.Round(0) // wall clock only
 	switch {
 	case token.Token == "":
-		return nil, badTokenError(c.source.name, "an empty token")
+		return nil, badTokenError(c.source.name, tokenEmpty, nil)
 	case strings.ContainsFunc(token.Token, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		return nil, badTokenError(c.source.name, "a token with white space or control characters in it")
+		return nil, badTokenError(c.source.name, tokenBroken, nil)
 	case !token.ExpiresOn.After(now.Round(0)):
-		return nil, badTokenError(c.source.name, "a token that has already expired (is the clock right?)")
+		return nil, badTokenError(c.source.name, tokenExpired, nil)
 	}
 	if cl, ok := readClaims(token.Token); ok && cl.foreignAudience(c.scope) {
-		return nil, badTokenError(c.source.name, "a token for another service, audience "+quoteForeign(strings.Join(cl.Audience, " "))+", scope "+c.scope)
+		return nil, badTokenError(c.source.name, tokenForeign, map[string]string{"audience": quoteForeign(strings.Join(cl.Audience, " ")), "scope": c.scope})
 	}
 	return &cachedToken{token: token, staleAt: unixNano(staleTime(token, now, c.refreshAhead)), endsAt: unixNano(token.ExpiresOn)}, nil
 }

@@ -3,7 +3,9 @@ package azurepg
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // sqlStateError is how PostgreSQL drivers' errors show what the server said.
@@ -41,40 +43,109 @@ func findRefusal(err error) sqlStateError {
 	return nil
 }
 
-const listPrincipals = "select * from pgaadauth_list_principals(false) in database postgres"
-
-// refusalAdvice: the first row whose words the server used. The words are the
-// server's own, as seen in the wild; their SQLSTATE is not documented.
-var refusalAdvice = []struct{ words, advice string }{
-	{"token has expired", "try again in half a minute; if it goes on, check the clock of this machine"},
-	{"valid audience", "the token is for another service: leave azure_scope out, and check azure_cloud"},
-	{"invalid format", "the server could not read the token"},
-	{"oid mismatch", "the role was made for another principal of that name: drop it and make it anew with pgaadauth_create_principal"},
-	{"neither an aad_auth_tokentype_app_user", "the role is of a user, but the token is of an application or managed identity: set user to the role of that"},
-	{"cannot generate aad_auth_tokentype_app_user", "the role is of an application or managed identity, but the token is of a person: leave user out to log in as yourself, or set it to your own role"},
-	{"no pg_hba.conf entry", "the server does not accept this address: add it to the firewall rules, or connect from the server's network"},
-	{"pg_hba.conf rejects", "the server does not accept this address: add it to the firewall rules, or connect from the server's network"},
+// failedLogin is a login that failed, and what is known of it on this side.
+type failedLogin struct {
+	cfg    *Config
+	scope  string // what the token was asked for
+	user   string
+	length int // of the token, in bytes
+	claims claims
+	state  string // SQLSTATE; empty: the server gave none
+	words  string // of the error, in lower case
+	now    time.Time
 }
 
-func newAuthError(user string, server sqlStateError, err error, token string, sent bool) *AuthError {
-	e := &AuthError{User: user, SQLState: server.SQLState(), server: quoteForeign(server.Error()), sent: sent, err: err}
-	c, _ := readClaims(token)
-	e.Principal = c.describe()
-	words := strings.ToLower(server.Error())
-	for _, row := range refusalAdvice {
-		if strings.Contains(words, row.words) {
-			e.Advice = row.advice
-			return e
+func (c *Connector) failedLogin(login Login, err error) *failedLogin {
+	f := &failedLogin{cfg: c.cfg, scope: c.tokens.scope, user: login.User, length: len(login.Password),
+		words: strings.ToLower(err.Error()), now: time.Now()}
+	f.claims, _ = readClaims(string(login.Password))
+	var server sqlStateError
+	if errors.As(err, &server) {
+		f.state = server.SQLState()
+	}
+	return f
+}
+
+// newAuthError explains what server says about f. err is the base driver's error
+// around it.
+func newAuthError(f *failedLogin, server sqlStateError, err error, sent bool) *AuthError {
+	return &AuthError{User: f.user, SQLState: server.SQLState(), Principal: f.claims.describe(), Advice: f.explain(),
+		server: quoteForeign(server.Error()), sent: sent, err: err}
+}
+
+// loginError is a base driver's error with an explanation around it, of a login
+// that failed for another reason than the token or the role.
+type loginError struct {
+	text string
+	err  error
+}
+
+func (e *loginError) Error() string { return e.text }
+func (e *loginError) Unwrap() error { return e.err }
+
+// explainLogin returns err with what is known about it, or as it is. An error of
+// TLS has its explanation already.
+func explainLogin(f *failedLogin, err error) error {
+	var tls *tlsError
+	advice := f.explain()
+	if advice == "" || errors.As(err, &tls) {
+		return err
+	}
+	text := "azurepg: the base driver could not connect: " + quoteForeign(err.Error())
+	if _, ours := err.(*pgxError); ours { // one safe line
+		text = err.Error()
+	}
+	return &loginError{text + ": " + advice, err}
+}
+
+// explain returns cause and advice of the first row that fits, or "".
+func (f *failedLogin) explain() string {
+	if row := f.fault(); row != nil {
+		return row.text(f.facts())
+	}
+	return ""
+}
+
+func (f *failedLogin) fault() *loginFault {
+	for i := range loginFaults {
+		if row := &loginFaults[i]; row.fits(f) {
+			return row
 		}
 	}
-	e.Advice = "check that the role exists, is spelt exactly so and belongs to this principal: " + listPrincipals
-	return e
+	return nil
 }
+
+// facts are what explanations of a login can name.
+func (f *failedLogin) facts() map[string]string {
+	c := f.claims
+	oid := "<object id>"
+	if guid.MatchString(c.ObjectID) {
+		oid = c.ObjectID
+	}
+	return map[string]string{
+		"role": sqlLiteral(f.user), "rolename": sqlName(f.user), "database": sqlName(f.database()),
+		"oid": oid, "type": c.roleType(), "name": quoteForeign(c.userName()),
+		"audience": quoteForeign(strings.Join(c.Audience, " ")), "scope": quoteForeign(f.scope),
+		"tenant": quoteForeign(c.TenantID), "length": strconv.Itoa(f.length),
+		"ago": span(f.now.Sub(c.Expires.time())), "left": span(c.Expires.time().Sub(f.now)), "early": span(c.NotBefore.time().Sub(f.now)),
+	}
+}
+
+func (f *failedLogin) database() string {
+	if f.cfg.Database == "" {
+		return f.user
+	}
+	return f.cfg.Database
+}
+
+func span(d time.Duration) string { return d.Round(time.Second).String() }
+
+const listPrincipals = "`select * from pgaadauth_list_principals(false)` in database postgres"
 
 // noUserError is for a token whose claims do not say a role name.
 func noUserError(c claims) error {
 	hint := "the token is of " + c.describe()
 	return &DSNError{Key: "user", Err: fmt.Errorf(
 		"the token does not say the role's name, set user (%s): %s lists the roles, %s those that exist",
-		hint, listPrincipals, "select rolname from pg_roles")}
+		hint, listPrincipals, "`select rolname from pg_roles`")}
 }

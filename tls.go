@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -295,71 +294,4 @@ func (h Host) dialName() string {
 // dialAddress is where the host is dialled.
 func (h Host) dialAddress() string {
 	return net.JoinHostPort(h.dialName(), strconv.Itoa(int(h.port())))
-}
-
-// tlsError is a failure to reach the floor, with what to do about it.
-type tlsError struct {
-	text string
-	err  error
-}
-
-func (e *tlsError) Error() string { return e.text }
-func (e *tlsError) Unwrap() error { return e.err }
-
-// explain says what is wrong with a server's TLS and which setting is meant for
-// the case. The words of certificates are foreign.
-func (f *floor) explain(err error) error {
-	var (
-		authority x509.UnknownAuthorityError
-		name      x509.HostnameError
-		invalid   x509.CertificateInvalidError
-		record    tls.RecordHeaderError
-	)
-	what, advice := quoteForeign(err.Error()), ""
-	switch {
-	case errors.As(err, &authority):
-		what = "the server's certificate is signed by an authority that is not trusted here"
-		if authority.Cert != nil {
-			what += ", " + quoteForeign(authority.Cert.Issuer.String())
-		}
-		switch {
-		case f.azure:
-			advice = "Azure's is public: install current CA certificates on this machine, and leave sslrootcert out; else somebody is in between"
-		case f.roots != nil:
-			advice = "it is not in the file of sslrootcert: check that file, and that this is the right server"
-		default:
-			advice = "set sslrootcert to the file of that authority's certificate; if the server ought to have a public one, somebody is in between"
-		}
-	case errors.As(err, &name):
-		what = "the server's certificate is not for " + quoteForeign(name.Host)
-		if name.Certificate != nil {
-			what += " but for " + quoteForeign(strings.Join(certificateNames(name.Certificate), ", "))
-		}
-		advice = "set host to a name in the certificate and hostaddr to the address to dial, or sslmode=verify-ca with sslrootcert"
-		if f.azure {
-			advice = "set host to the server's name under azure.com, and hostaddr to the address to dial"
-		}
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		advice = "renew the server's certificate, or set this machine's clock"
-	case errors.As(err, &record):
-		advice = "the server does not speak TLS here"
-		if f.direct {
-			advice += ": sslnegotiation=direct needs PostgreSQL 17 or newer"
-		}
-	case strings.Contains(err.Error(), "protocol version not supported"):
-		advice = "the server speaks nothing as new as ssl_min_protocol_version demands, and was sent nothing"
-	case errors.Is(err, ErrInsecureTLS):
-		advice = "nothing was sent"
-	default:
-		return err
-	}
-	return &tlsError{text: "TLS: " + what + ": " + advice, err: err}
-}
-
-func certificateNames(cert *x509.Certificate) []string {
-	names := slices.Clone(cert.DNSNames)
-	for _, ip := range cert.IPAddresses {
-		names = append(names, ip.String())
-	}
-	return names
 }

@@ -135,14 +135,6 @@ func TestCertificateFilesThatCannotServe(t *testing.T) {
 	}
 }
 
-func TestSSLRequestOfADirectServerIsRefusedInOneLine(t *testing.T) {
-	f := &floor{direct: true}
-	err := f.explain(tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"})
-	if !strings.Contains(err.Error(), "PostgreSQL 17") || strings.Contains(err.Error(), "\n") {
-		t.Errorf("got %v; want a hint at PostgreSQL 17", err)
-	}
-}
-
 // writePair writes a self-signed certificate and its key, and returns the files.
 func writePair(t *testing.T, dir, name string) (cert, key string) {
 	t.Helper()

@@ -2,8 +2,10 @@ package azurepg
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -30,8 +32,9 @@ type tokenSource struct {
 // answer is what azidentity was told and did not take for an end: it tries
 // again by itself, until time is up.
 type answer struct {
-	status     int
+	status     int // zero: there was none
 	retryAfter time.Duration
+	fault      string // of the network instead of an answer
 }
 
 // Do notes the answers that azidentity tries again after. It makes s a policy of
@@ -39,8 +42,17 @@ type answer struct {
 func (s *tokenSource) Do(req *policy.Request) (*http.Response, error) {
 	s.answer.Store(nil)
 	resp, err := req.Next()
-	if resp != nil && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusRequestTimeout || resp.StatusCode >= 500) {
-		s.answer.Store(&answer{resp.StatusCode, retryAfter(resp.Header, time.Now())})
+	var (
+		fault *net.OpError // "dial tcp …", without the URL
+		cert  *tls.CertificateVerificationError
+	)
+	switch {
+	case resp != nil && isForNow(resp.StatusCode):
+		s.answer.Store(&answer{status: resp.StatusCode, retryAfter: retryAfter(resp.Header, time.Now())})
+	case errors.As(err, &fault):
+		s.answer.Store(&answer{fault: fault.Error()})
+	case errors.As(err, &cert):
+		s.answer.Store(&answer{fault: cert.Error()})
 	}
 	return resp, err
 }
@@ -51,10 +63,18 @@ func (s *tokenSource) timeoutError() error {
 		Credential: s.name, Temporary: true, cause: context.DeadlineExceeded,
 		detail: fmt.Sprintf("no answer within %v (azure_token_timeout)", s.timeout),
 	}
-	if a := s.answer.Load(); a != nil {
+	text := e.detail
+	switch a := s.answer.Load(); {
+	case a == nil:
+	case a.status != 0:
 		e.StatusCode, e.RetryAfter = a.status, a.retryAfter
 		e.detail = fmt.Sprintf("the service kept refusing for %v (azure_token_timeout)", s.timeout)
+		text = e.detail
+	default:
+		text = a.fault
+		e.detail += ": " + quoteForeign(a.fault)
 	}
+	e.Advice = credentialFaultOf(s.name, e.StatusCode, text).advice
 	return e
 }
 

@@ -1,0 +1,67 @@
+package azurepg
+
+import (
+	"regexp"
+	"strings"
+)
+
+// chainLink is what one credential of a chain said.
+type chainLink struct {
+	line string // the first line, which names the credential
+	rest string // can be a response's body: it is searched for a code, never shown
+}
+
+var credentialType = regexp.MustCompile(`^[A-Za-z]{1,40}Credential\b`)
+
+// chainOf returns what each credential of a chain said, or nil if text is not of
+// a chain. azidentity writes an attempt as a line behind one tab; lines behind two
+// go on with it. Its own advice follows the last one.
+func chainOf(text string) []chainLink {
+	_, list, chain := strings.Cut(text, "Attempted credentials:")
+	if !chain {
+		return nil
+	}
+	links := []chainLink{}
+	for _, line := range strings.Split(list, "\n\t") {
+		switch {
+		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "To troubleshoot"):
+		case !strings.HasPrefix(line, "\t"):
+			line, _, _ = strings.Cut(line, "\n")
+			links = append(links, chainLink{line: line})
+		case len(links) > 0:
+			links[len(links)-1].rest += line
+		}
+	}
+	return links
+}
+
+// String names the credential and its reason: Entra's code, else its words.
+func (l chainLink) String() string {
+	code, name := aadsts.FindString(l.line+l.rest), credentialType.FindString(l.line)
+	if code == "" || name == "" {
+		return quoteForeign(withoutBody(l.line))
+	}
+	return name + ": " + codeWords(code)
+}
+
+// explainChain explains the error of a chain, which has tried all credentials
+// or ends at one that was ready to be used and failed.
+func (e *TokenError) explainChain(links []chainLink) {
+	var said []string
+	for _, l := range links {
+		said = append(said, l.String())
+	}
+	if e.Code != "" {
+		e.explainCode()
+	} else {
+		f := credentialFaultOf("", e.StatusCode, "Attempted credentials:")
+		if n := len(links); n > 0 {
+			if last := credentialFaultOf("", e.StatusCode, links[n-1].line); last.retry {
+				f = last // the others were not to be had, this one only needs time
+			}
+		}
+		e.Advice = f.advice
+		e.Temporary = e.Temporary || f.retry
+	}
+	e.detail = "no credential of the chain got one: " + strings.Join(said, "; ")
+}
