@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/azurepg/azurepg"
@@ -84,9 +83,7 @@ func TestRefusedLoginSaysWhatIsWrongWithIt(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			token := s.Entra.Mint(row.of, &row.mint)
 			err := connectError(t, dsn(s, row.user), func(cfg *azurepg.Config) {
-				cfg.Credential = credential(func() azcore.AccessToken {
-					return azcore.AccessToken{Token: token, ExpiresOn: time.Now().Add(time.Hour)}
-				})
+				cfg.Credential = giving(token)
 			}, token)
 			var refused *azurepg.AuthError
 			if !errors.As(err, &refused) || !errors.As(err, new(*pgconn.PgError)) || refused.Retried {
@@ -188,9 +185,7 @@ func TestRevokedTokenIsToldFromAnExpiredOne(t *testing.T) {
 	token := s.Entra.Mint(app, nil)
 	s.Entra.RevokeTokens()
 	err := connectError(t, dsn(s, app.Name), func(cfg *azurepg.Config) {
-		cfg.Credential = credential(func() azcore.AccessToken {
-			return azcore.AccessToken{Token: token, ExpiresOn: time.Now().Add(time.Hour)}
-		})
+		cfg.Credential = giving(token)
 	}, token)
 	wantParts(t, err, "the token is valid for another ", "revoked")
 }
