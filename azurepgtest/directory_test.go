@@ -1,7 +1,6 @@
 package azurepgtest_test
 
 import (
-	"context"
 	"os"
 	"strings"
 	"testing"
@@ -112,39 +111,5 @@ func TestDirectoryRefusesWhatCannotBe(t *testing.T) {
 			}()
 			tt.do()
 		}()
-	}
-}
-
-// Under -race this shows that accounts are read without harm while they change.
-func TestDirectoryChangesUnderRequests(t *testing.T) {
-	t.Parallel()
-	s := withoutPostgres(t)
-	app := s.AddServicePrincipal("busy")
-	group := s.AddGroup("busy group", app)
-	ctx, cancel := context.WithCancel(t.Context())
-	failed := make(chan int)
-	go func() {
-		bad := 0
-		for ctx.Err() == nil {
-			if status, _, _, _ := requestToken(context.WithoutCancel(ctx), s, app); status != 200 {
-				bad++
-			}
-		}
-		failed <- bad
-	}()
-	renamed := app
-	for i := 0; i < 20 || s.Entra.TokenRequests() < 20; i++ {
-		renamed = s.Rename(renamed, renamed.Name+"!")
-		s.AddMember(group, renamed)
-		s.RemoveMember(group, renamed)
-		s.AddTenant()
-		if i%10 == 0 {
-			s.SetClock(0)
-			s.Recreate(s.AddServicePrincipal("other"))
-		}
-	}
-	cancel()
-	if bad := <-failed; bad > 0 {
-		t.Errorf("%d requests got no token", bad)
 	}
 }

@@ -32,6 +32,9 @@ func TestRenamedPrincipalKeepsItsRole(t *testing.T) {
 		t.Fatal(err)
 	}
 	currentUser(t, s.Postgres, "married name", token)
+	if heir := s.AddServicePrincipal("maiden name"); heir.ObjectID == app.ObjectID {
+		t.Error("the old name is not free for another principal")
+	}
 }
 
 func TestRenamedUserHasTheNewNameInTokens(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/internal/testroute"
 )
 
 func TestAnotherTenantKnowsTheSameApplications(t *testing.T) {
@@ -72,6 +73,9 @@ func TestAnotherTenantHasDocumentsAndRoutes(t *testing.T) {
 		t.Error("the keys of the tenants differ")
 	}
 
+	if testroute.Lookup(tenant) == nil {
+		t.Error("azurepg's credentials would not find the way to the tenant")
+	}
 	dsn := strings.ReplaceAll(s.DSN("tenants' app"), s.Entra.TenantID, tenant)
 	db, err := sql.Open("azurepg", dsn)
 	if err != nil {
