@@ -13,7 +13,7 @@ import (
 	"github.com/azurepg/azurepg/azurepgtest"
 )
 
-// inTheBlackHole starts, in the black hole of s, a query, the wait for a notification
+// inTheBlackHole starts, in the black hole of s, a statement, the wait for a notification
 // that is sent, and a login, none of which ends before it ends. Their outcomes come by
 // the channel.
 func inTheBlackHole(t *testing.T, s *azurepgtest.Server) <-chan error {
@@ -35,7 +35,7 @@ func inTheBlackHole(t *testing.T, s *azurepgtest.Server) <-chan error {
 	s.Postgres.SetBlackHole(true)
 	s.Postgres.SetBlackHole(true) // once more is no difference
 	ended := make(chan error, 3)
-	go func() { _, err := sessions[0].Exec(context.Background(), "select 1"); ended <- err }()
+	go func() { _, err := sessions[0].Exec(context.Background(), "create table swallowed ()"); ended <- err }()
 	go func() { _, err := sessions[1].WaitForNotification(context.Background()); ended <- err }()
 	go func() {
 		conn, err := login(context.Background(), s.Postgres, "app", token)
@@ -54,6 +54,9 @@ func inTheBlackHole(t *testing.T, s *azurepgtest.Server) <-chan error {
 	case err := <-ended:
 		t.Fatalf("the black hole has let something out: %v", err)
 	case <-time.After(300 * time.Millisecond): // without it this takes about ten
+	}
+	if err := s.Postgres.Exec(t.Context(), "create table swallowed (); drop table swallowed"); err != nil {
+		t.Errorf("the black hole has let something in: %v", err)
 	}
 	return ended
 }

@@ -3,6 +3,7 @@ package azurepgtest_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -56,8 +57,8 @@ func stopWithSessions(t *testing.T, s *azurepgtest.Server, app *azurepgtest.Prin
 		}
 	}
 	underWay.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := underWay.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a login under way got %v; want its end", err)
+	if _, err := underWay.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a login under way got %v; want its end", err) // a reset would say that Stop had to wait for it
 	}
 	if _, err := net.Dial("tcp", s.Postgres.Addr()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a new connection got %v; want ECONNREFUSED", err)
