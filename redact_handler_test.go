@@ -21,6 +21,7 @@ type (
 	valuer          struct{}
 	groupValuer     struct{}
 	panickingValuer struct{}
+	panickingJSON   struct{}
 	stringer        struct{ Public string } // its text hides what its JSON shows
 	formatter       struct{}
 	textMarshaler   struct{}
@@ -44,6 +45,7 @@ type (
 func (valuer) LogValue() slog.Value                  { return slog.StringValue("password=HUNTER2") }
 func (groupValuer) LogValue() slog.Value             { return slog.GroupValue(slog.Any("v", valuer{})) }
 func (panickingValuer) LogValue() slog.Value         { panic("password=HUNTER2") }
+func (panickingJSON) MarshalJSON() ([]byte, error)   { panic("password=HUNTER2") }
 func (stringer) String() string                      { return "clean" }
 func (formatter) Format(f fmt.State, _ rune)         { _, _ = io.WriteString(f, "password=HUNTER2") }
 func (textMarshaler) MarshalText() ([]byte, error)   { return []byte("password=HUNTER2"), nil }
@@ -71,7 +73,7 @@ func leakyValues() map[string]any {
 		"string": "password=HUNTER2", "bytes": []byte("password=HUNTER2"), "raw JSON": json.RawMessage(`{"password":"HUN TER2"}`),
 		"broken JSON": json.RawMessage(`{"password":"HUNTER2`), "error": errors.New("password=HUNTER2"), "joined": errors.Join(io.EOF, errors.New(leakyDSN)),
 		"wrapped": fmt.Errorf("a: %w", errors.New("client_secret=HUNTER2")), "JSON error": jsonError{}, "formatted error": formattedError{},
-		"valuer": valuer{}, "valuer of a group": groupValuer{}, "panicking valuer": panickingValuer{}, "panicking methods": panicker{leakyDSN},
+		"valuer": valuer{}, "valuer of a group": groupValuer{}, "panicking valuer": panickingValuer{}, "panicking JSON": panickingJSON{}, "panicking methods": panicker{leakyDSN},
 		"stringer": stringer{leakyDSN}, "formatter": formatter{}, "text marshaler": textMarshaler{}, "JSON marshaler": jsonMarshaler{leakyDSN},
 		"pointer": nested{&struct{ DSN string }{leakyDSN}}, "pointer to pointer": &nested{&struct{ DSN string }{leakyDSN}}, "circle": circle,
 		"map": map[string]string{"password": "HUN TER2"}, "map of any": map[string]any{"x": []any{map[string]any{"Client-Secret": []string{"HUNTER2"}}}},

@@ -130,7 +130,7 @@ var cleanTexts = []string{
 	"alice@contoso.com", "mail a@b, c@d: both", "fe80::1ff:fe23:4567:890a", "::1", "12:34:56.789", "a=b&c=d",
 	"password= host=h user=u", "password=&x=1", "password=;x=1", "password='' user=u", `{"password":"","x":1}`, "PGPASSWORD=\nPGUSER=x",
 	`{"password":null,"x":1}`, "{Password: User:u Host:h}", "{Password:<nil>}", "has_password=true x=1",
-	"passwords=3", "password_file=/x", "secretName: x", "secrets: 3", "pwd",
+	"session_authorization=app", "SET SESSION AUTHORIZATION 'app'", "passwords=3", "password_file=/x", "secretName: x", "secrets: 3", "pwd",
 	"Bearer authentication failed", "bearer token-based login", "Bearer tokens.", `WWW-Authenticate: Bearer realm="x", authorization_uri="https://login/x"`,
 	"Basic authentication is off", `Bearer authorization="https://login.windows.net/x"`,
 	"postgres://u:[redacted]@h/d", "password=[redacted] user=u", `{"secret":"[redacted]"}`, "Authorization: Bearer [redacted]",

@@ -6,8 +6,6 @@ import "strings"
 // text full of half URLs costs no more than its length.
 type stretch struct{ from, end, at int }
 
-func (r *stretch) holds(i int) bool { return r.from <= i && i < r.end }
-
 func (t *text) set(r *stretch, from, end int) {
 	r.from, r.end = from, end
 	r.at = from + strings.LastIndexByte(t.s[from:end], '@')

@@ -25,7 +25,7 @@ func secretKeyOf(name string) string {
 		return ""
 	}
 	for _, key := range secretKeys {
-		if hasSuffixFold(name, key) {
+		if hasSuffixFold(name, key) && !hasSuffixFold(name, "sessionauthorization") { // a setting of the server
 			return key
 		}
 	}
