@@ -42,12 +42,10 @@ type Credential struct {
 	mu        sync.Mutex // guards all below
 	lifetime  time.Duration
 	refreshIn time.Duration
-	answer    answerFunc // nil: as Entra does
+	answer    func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) // nil: as Entra does
 	requests  []policy.TokenRequestOptions
 	issued    []string
 }
-
-type answerFunc = func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error)
 
 var _ azcore.TokenCredential = (*Credential)(nil)
 
