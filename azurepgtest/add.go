@@ -15,8 +15,8 @@ func (s *Server) AddServicePrincipal(name string) *Principal {
 }
 
 // AddUser registers a user by user principal name, of a guest also (with #EXT#), and
-// makes the PostgreSQL role of that name. Users get tokens from [Server.AzureCLI] and
-// [Entra.Mint].
+// makes the PostgreSQL role of that name. A guest's tokens do not say it, but the address
+// at home. Users get tokens from [Server.AzureCLI] and [Entra.Mint].
 func (s *Server) AddUser(upn string) *Principal { return s.add(upn, User, nil) }
 
 // AddManagedIdentity registers a user-assigned managed identity with that resource
@@ -58,19 +58,12 @@ func (s *Server) addOnce(name string, kind Kind, members []*Principal) (*Princip
 		}
 		return a.Principal, nil
 	}
-	a := &account{Principal: s.directory.newPrincipal(name, kind), members: make(map[string]struct{})}
+	a, err := s.newAccount(name, kind)
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range members {
 		a.members[m.ObjectID] = struct{}{}
-	}
-	if kind == ServicePrincipal {
-		if err := a.writeCertificate(s.dir); err != nil {
-			return nil, fmt.Errorf("azurepgtest: certificate of %q: %w", name, err)
-		}
-	}
-	if kind == ServicePrincipal || kind == UserAssignedIdentity {
-		if err := a.writeFederatedToken(s.dir); err != nil {
-			return nil, fmt.Errorf("azurepgtest: federated token of %q: %w", name, err)
-		}
 	}
 	if s.Postgres != nil {
 		if err := s.Postgres.AddRole(context.Background(), name, a.Principal); err != nil {
@@ -82,4 +75,22 @@ func (s *Server) addOnce(name string, kind Kind, members []*Principal) (*Princip
 	}
 	s.route(a.ids())
 	return a.Principal, nil
+}
+
+// newAccount returns an account with fresh ids and what it proves itself with, which is
+// not in the directory yet.
+func (s *Server) newAccount(name string, kind Kind) (*account, error) {
+	a := &account{Principal: s.directory.newPrincipal(name, kind), members: make(map[string]struct{})}
+	if kind == ServicePrincipal {
+		if err := a.writeCertificate(s.dir); err != nil {
+			return nil, fmt.Errorf("azurepgtest: certificate of %q: %w", name, err)
+		}
+	}
+	if kind == ServicePrincipal || kind == UserAssignedIdentity {
+		a.joinCluster(s.dir)
+		if err := a.writeFederatedToken(s.Entra.clock.now()); err != nil {
+			return nil, fmt.Errorf("azurepgtest: federated token of %q: %w", name, err)
+		}
+	}
+	return a, nil
 }

@@ -31,12 +31,12 @@ func (e *Entra) checkAssertion(a *account, assertion, endpoint string) *entraErr
 		return aadsts(50013)
 	}
 	if strings.EqualFold(token.text("iss"), token.text("sub")) {
-		return checkCertificateAssertion(a, token, endpoint)
+		return e.checkCertificateAssertion(a, token, endpoint)
 	}
 	return e.checkFederatedAssertion(a, token)
 }
 
-func checkCertificateAssertion(a *account, token *jwt, endpoint string) *entraError {
+func (e *Entra) checkCertificateAssertion(a *account, token *jwt, endpoint string) *entraError {
 	if !strings.EqualFold(token.text("sub"), a.ClientID) {
 		return aadsts(700021)
 	}
@@ -47,7 +47,7 @@ func checkCertificateAssertion(a *account, token *jwt, endpoint string) *entraEr
 	if !token.isFor(endpoint) {
 		return aadsts(50013)
 	}
-	return checkTimes(token)
+	return checkTimes(token, e.clock.now())
 }
 
 func (e *Entra) checkFederatedAssertion(a *account, token *jwt) *entraError {
@@ -63,11 +63,10 @@ func (e *Entra) checkFederatedAssertion(a *account, token *jwt) *entraError {
 	case a.subject == "" || token.text("sub") != a.subject:
 		return aadsts(700213, token.text("sub"))
 	}
-	return checkTimes(token)
+	return checkTimes(token, e.clock.now())
 }
 
-func checkTimes(token *jwt) *entraError {
-	now := time.Now()
+func checkTimes(token *jwt, now time.Time) *entraError {
 	expires, ok := token.time("exp")
 	begins, _ := token.time("nbf")
 	if !ok || now.After(expires) || now.Add(clockSkew).Before(begins) {
@@ -107,15 +106,19 @@ func (a *account) writeCertificate(dir string) error {
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})...), 0o600)
 }
 
-// writeFederatedToken gives a a Kubernetes service account and writes a token of it,
-// good for a day, to FederatedTokenFile.
-func (a *account) writeFederatedToken(dir string) error {
+// joinCluster gives a a Kubernetes service account and names the file for its tokens.
+func (a *account) joinCluster(dir string) {
+	a.subject = "system:serviceaccount:default:" + a.ClientID
+	a.FederatedTokenFile = filepath.Join(dir, a.ClientID+".jwt")
+}
+
+// writeFederatedToken writes a token of a's service account, good for a day, in place of
+// the one before, as the kubelet does: nobody reads half of one.
+func (a *account) writeFederatedToken(now time.Time) error {
 	key, err := clusterKey()
 	if err != nil {
 		return err
 	}
-	a.subject = "system:serviceaccount:default:" + a.ClientID
-	now := time.Now()
 	token, err := signJWT(key, map[string]any{"kid": key.id}, map[string]any{
 		"aud": []string{federatedAudience},
 		"exp": now.Add(24 * time.Hour).Unix(),
@@ -131,6 +134,9 @@ func (a *account) writeFederatedToken(dir string) error {
 	if err != nil {
 		return err
 	}
-	a.FederatedTokenFile = filepath.Join(dir, a.ClientID+".jwt")
-	return os.WriteFile(a.FederatedTokenFile, []byte(token), 0o600)
+	fresh := a.FederatedTokenFile + ".new"
+	if err := os.WriteFile(fresh, []byte(token), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(fresh, a.FederatedTokenFile)
 }

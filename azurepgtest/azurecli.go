@@ -21,6 +21,7 @@ type AzureCLI struct {
 	mu        sync.Mutex // guards all below
 	calls     int
 	signedOut bool
+	refusal   int // AADSTS…; 0 is none
 }
 
 // AzureCLI installs a fake az that is signed in as p, which is no group. It ends the
@@ -53,6 +54,15 @@ func (c *AzureCLI) SignOut() { c.setSignedOut(true) }
 // SignIn undoes SignOut.
 func (c *AzureCLI) SignIn() { c.setSignedOut(false) }
 
+// SetRefusal makes az get the Entra error of that number in place of a token, for
+// instance 50076, multi-factor authentication, which only people are asked for; 0, the
+// default, ends that.
+func (c *AzureCLI) SetRefusal(code int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refusal = code
+}
+
 func (c *AzureCLI) setSignedOut(out bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,50 +73,88 @@ func (c *AzureCLI) setSignedOut(out bool) {
 func (c *AzureCLI) run(args []string) (output string, ok bool) {
 	c.mu.Lock()
 	c.calls++
-	out := c.signedOut
+	out, refusal := c.signedOut, c.refusal
 	c.mu.Unlock()
 	command := strings.Join(args[:min(2, len(args))], " ")
 	switch {
 	case out:
 		return "ERROR: Please run 'az login' to setup account.", false
+	case command == "account get-access-token" && refusal != 0:
+		return c.failure(aadsts(refusal)), false
 	case command == "account get-access-token":
 		return c.accessToken(options(args[2:]))
 	case command == "account show":
-		return encode(map[string]any{
-			"environmentName": "AzureCloud", "id": c.entra.directory.subscriptionID, "isDefault": true,
-			"name": "azurepgtest", "state": "Enabled", "tenantId": c.entra.TenantID,
-			"user": map[string]any{"name": c.principal.Name, "type": c.userType()},
-		}), true
+		return c.show(), true
 	}
 	return fmt.Sprintf("ERROR: '%s' is misspelled or not recognized by the system.", command), false
 }
 
+// show says whom az is signed in as, by the name at that time.
+func (c *AzureCLI) show() string {
+	return encode(map[string]any{
+		"environmentName": "AzureCloud", "id": c.entra.directory.subscriptionID, "isDefault": true,
+		"name": "azurepgtest", "state": "Enabled", "tenantId": c.entra.TenantID,
+		"user": map[string]any{"name": c.principal.Name, "type": c.userType()},
+	})
+}
+
 // accessToken asks for --resource, or for --scope with its /.default.
 func (c *AzureCLI) accessToken(options map[string]string) (string, bool) {
-	if tenant := options["--tenant"]; tenant != "" && !strings.EqualFold(tenant, c.entra.TenantID) {
-		return fmt.Sprintf("ERROR: AADSTS90002: %s", aadsts(90002, tenant).message), false
+	who, tenant, refusal := c.account(options["--tenant"])
+	if refusal != nil {
+		return c.failure(refusal), false
 	}
 	scope := options["--scope"]
 	if scope == "" {
 		scope = options["--resource"] + "/.default"
 	}
-	resource, refusal := resourceIn(scope, c.entra.TenantID)
+	resource, refusal := resourceIn(scope, tenant)
 	if refusal != nil {
-		return fmt.Sprintf("ERROR: AADSTS%d: %s", refusal.code, refusal.message), false
+		return c.failure(refusal), false
 	}
 	lifetime, _ := c.entra.lifetimes()
-	token, expires, err := c.entra.issue(c.principal, resource, bySecret, lifetime)
+	token, _, err := c.entra.issue(who.in(tenant), resource, bySecret, c.entra.clock.now(), lifetime)
 	if err != nil {
 		return "ERROR: " + err.Error(), false
 	}
+	expires := time.Now().Add(lifetime) // az adds expires_in to the time of its own machine
 	return encode(map[string]any{
 		"accessToken":  token,
 		"expiresOn":    expires.In(time.Local).Format("2006-01-02 15:04:05.000000"),
 		"expires_on":   expires.Unix(),
 		"subscription": c.entra.directory.subscriptionID,
-		"tenant":       c.entra.TenantID,
+		"tenant":       tenant,
 		"tokenType":    "Bearer",
 	}), true
+}
+
+// failure is what az prints of a refusal by Entra.
+func (c *AzureCLI) failure(e *entraError) string {
+	now := c.entra.clock.now().UTC().Format(entraTime)
+	return "ERROR: " + e.description(newGUID(), newGUID(), now) + "\nTo re-authenticate, please run:\naz login"
+}
+
+// account returns the principal that az is signed in as, as it is now, and the tenant
+// that is asked, "" for its own.
+func (c *AzureCLI) account(asked string) (*Principal, string, *entraError) {
+	home := c.entra.TenantID
+	tenant := home
+	if asked != "" {
+		tenant = c.entra.directory.tenant(asked)
+	}
+	a := c.entra.directory.withID(c.principal.ObjectID)
+	isUser := c.principal.Kind == User
+	switch {
+	case tenant == "":
+		return nil, "", aadsts(90002, asked)
+	case a == nil && isUser:
+		return nil, "", aadsts(50034, c.principal.UPN, tenant)
+	case isUser && tenant != home:
+		return nil, "", aadsts(50020, a.UPN, issuer(home), tenant)
+	case a == nil || !a.knownIn(tenant):
+		return nil, "", aadsts(700016, c.principal.ClientID, tenant)
+	}
+	return a.Principal, tenant, nil
 }
 
 func (c *AzureCLI) userType() string {

@@ -192,9 +192,9 @@ func (c *Credential) serve(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	lifetime, refreshIn := c.lifetime, c.refreshIn
 	c.mu.Unlock()
-	expires := time.Now().Add(lifetime).Truncate(time.Second)
+	now := stampTime(r)
 	id := noise(20)
-	token, err := unsignedJWT(map[string]any{"kid": id, "x5t": id}, c.directory.claims(c.principal, audience, bySecret, expires))
+	token, err := unsignedJWT(map[string]any{"kid": id, "x5t": id}, c.directory.claims(c.principal, audience, bySecret, now, now.Add(lifetime).Truncate(time.Second)))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

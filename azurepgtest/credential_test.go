@@ -125,40 +125,6 @@ func TestEveryCredentialOfAzidentityLogsIn(t *testing.T) {
 	}
 }
 
-func TestTokenSaysWhatItsPrincipalIs(t *testing.T) {
-	t.Parallel()
-	s := withoutPostgres(t)
-	app, user := s.AddServicePrincipal("app"), s.AddUser("alice_fabrikam.com#EXT#@contoso.onmicrosoft.com")
-	assigned, machine := s.AddManagedIdentity("identity"), s.AddSystemIdentity("vm")
-	group := s.AddGroup("group", user, app)
-	tests := []struct {
-		who    *azurepgtest.Principal
-		has    map[string]any
-		hasNot []string
-	}{
-		{app, map[string]any{"idtyp": "app", "appid": app.ClientID, "sub": app.ObjectID, "ver": "1.0"}, []string{"upn", "scp", "xms_mirid"}},
-		{user, map[string]any{"upn": user.UPN, "unique_name": user.UPN, "scp": "user_impersonation"}, []string{"idtyp", "xms_mirid"}},
-		{assigned, map[string]any{"idtyp": "app", "xms_mirid": assigned.ResourceID}, []string{"upn", "groups"}},
-		{machine, map[string]any{"idtyp": "app", "xms_mirid": machine.ResourceID}, []string{"upn"}},
-	}
-	for _, tt := range tests {
-		claims := claimsOf(t, s.Entra.Mint(tt.who, nil))
-		for name, want := range tt.has {
-			if claims[name] != want {
-				t.Errorf("%s: %s is %v; want %v", tt.who.Kind, name, claims[name], want)
-			}
-		}
-		for _, name := range tt.hasNot {
-			if value, ok := claims[name]; ok {
-				t.Errorf("%s: %s is %v; want none", tt.who.Kind, name, value)
-			}
-		}
-	}
-	if groups, _ := claimsOf(t, s.Entra.Mint(user, nil))["groups"].([]any); len(groups) != 1 || groups[0] != group.ObjectID {
-		t.Errorf("groups are %v; want %v", groups, group.ObjectID)
-	}
-}
-
 func TestEntraRefusesInItsOwnWords(t *testing.T) {
 	t.Parallel()
 	s := withoutPostgres(t)
@@ -308,4 +274,8 @@ func TestAzureCLIIsAskedEachTime(t *testing.T) {
 	if got := az.Calls(); got != 4 {
 		t.Errorf("Calls() = %d; want 4", got)
 	}
+	az.SetRefusal(50076)
+	refusedWith(t, "SetRefusal", cred, "AADSTS50076: Due to a configuration change")
+	az.SetRefusal(0)
+	getToken(t, cred)
 }

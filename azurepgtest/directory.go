@@ -3,21 +3,26 @@ package azurepgtest
 import (
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 )
 
-// A directory knows the principals of one tenant. All parts of a Server share it.
+// A directory knows the principals of one tenant, and that there are others. All parts
+// of a Server share it.
 type directory struct {
 	tenantID       string
 	subscriptionID string
 
 	mu      sync.RWMutex // guards all below, and the fields of the accounts
+	tenants []string     // the first is tenantID
 	byName  map[string]*account
 	ordered []*account // as they were added
+	deleted []string   // ids of principals that are no more
 }
 
-// An account is a Principal with what may change about it.
+// An account is a Principal with what may change about it. Another Principal makes
+// another account.
 type account struct {
 	*Principal
 	secret        string
@@ -28,7 +33,11 @@ type account struct {
 }
 
 func newDirectory() *directory {
-	return &directory{tenantID: newGUID(), subscriptionID: newGUID(), byName: make(map[string]*account)}
+	tenantID := newGUID()
+	return &directory{
+		tenantID: tenantID, subscriptionID: newGUID(),
+		tenants: []string{tenantID}, byName: make(map[string]*account),
+	}
 }
 
 // newPrincipal returns a principal with fresh ids, which is not in the directory yet.
@@ -119,11 +128,23 @@ func (d *directory) find(match func(*account) bool) *account {
 	return nil
 }
 
-// ids returns every id in the directory, the tenant's included.
+// index returns where the principal is in ordered, -1 if nowhere. The caller holds mu.
+func (d *directory) index(objectID string) int {
+	return slices.IndexFunc(d.ordered, func(a *account) bool { return a.ObjectID == objectID })
+}
+
+// all returns all accounts, as they were added.
+func (d *directory) all() []*account {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Clone(d.ordered)
+}
+
+// ids returns every id that is or was in the directory, those of tenants included.
 func (d *directory) ids() []string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	ids := []string{d.tenantID}
+	ids := slices.Concat(d.tenants, d.deleted)
 	for _, a := range d.ordered {
 		ids = append(ids, a.ids()...)
 	}
@@ -140,52 +161,15 @@ func (p *Principal) ids() []string {
 	return ids
 }
 
-// groupsOf returns the object ids of the groups that have the principal as a member.
-func (d *directory) groupsOf(objectID string) []string {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	var groups []string
-	for _, a := range d.ordered {
-		if _, member := a.members[objectID]; member {
-			groups = append(groups, a.ObjectID)
-		}
-	}
-	return groups
-}
-
-// isMember reports whether the principal is a member of group, now and not when its
-// token was issued.
-func (d *directory) isMember(objectID string, group *Principal) bool {
-	for _, g := range d.groupsOf(objectID) {
-		if g == group.ObjectID {
-			return true
-		}
-	}
-	return false
-}
-
-// firstMember returns the member of group that was added first and is of one of the
-// kinds, or nil.
-func (d *directory) firstMember(group *account, kinds ...Kind) *account {
-	return d.find(func(a *account) bool {
-		_, member := group.members[a.ObjectID]
-		for _, kind := range kinds {
-			if member && a.Kind == kind {
-				return true
-			}
-		}
-		return false
-	})
-}
-
 // setSecret replaces the secret that is taken from the principal.
 func (d *directory) setSecret(objectID, secret string, expired bool) {
-	a := d.withID(objectID)
-	if a == nil {
-		return
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	i := d.index(objectID)
+	if i < 0 {
+		return
+	}
+	a := d.ordered[i]
 	if secret != "" {
 		a.secret = secret
 	}

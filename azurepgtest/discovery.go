@@ -15,16 +15,20 @@ func (e *Entra) handler() http.Handler {
 	mux.HandleFunc("GET /{tenant}/v2.0/.well-known/openid-configuration", e.inTenant(e.serveConfiguration))
 	mux.HandleFunc("GET /{tenant}/discovery/v2.0/keys", e.inTenant(e.serveKeys))
 	mux.Handle("POST /{tenant}/oauth2/v2.0/token", e.faults.wrap(e.inTenant(e.serveToken)))
-	return e.log.wrap(mux, func(r *http.Request) bool {
+	return e.log.wrap(e.clock.wrap(mux), func(r *http.Request) bool {
 		return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/oauth2/v2.0/token")
 	})
 }
 
-// inTenant answers with AADSTS90002 unless the path names the tenant.
+// inTenant answers with AADSTS90002 unless the path names a tenant.
 func (e *Entra) inTenant(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if tenant := r.PathValue("tenant"); !strings.EqualFold(tenant, e.TenantID) {
-			aadsts(90002, tenant).write(w, r)
+		if tenant := r.PathValue("tenant"); e.directory.tenant(tenant) == "" {
+			e := aadsts(90002, tenant)
+			if r.Method == http.MethodGet {
+				e.oauth = "invalid_tenant" // so say the documents, unlike the token endpoint
+			}
+			e.write(w, r)
 			return
 		}
 		next(w, r)
@@ -54,7 +58,7 @@ func (e *Entra) serveInstance(w http.ResponseWriter, r *http.Request) {
 // serveConfiguration names the endpoints under the host that was asked, so that a
 // client stays with it.
 func (e *Entra) serveConfiguration(w http.ResponseWriter, r *http.Request) {
-	base := "https://" + r.Host + "/" + e.TenantID
+	base := "https://" + r.Host + "/" + e.directory.tenant(r.PathValue("tenant"))
 	writeJSON(w, http.StatusOK, map[string]any{
 		"token_endpoint":                        base + "/oauth2/v2.0/token",
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},

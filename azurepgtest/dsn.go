@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// DSN returns a URL for azurepg that logs in to database postgres as role name. A
-// service principal logs in with its secret, as does a group through a member; a
-// managed identity asks its endpoint, and a user az, which has to be in front of PATH.
-// If there is no principal of that name a service principal is added.
+// DSN returns a URL for azurepg that logs in to database postgres as role name. The
+// principal of that name does so, else the one that the role belongs to, else a service
+// principal that is added. A service principal logs in with its secret, as does a group
+// through a member; a managed identity asks its endpoint, and a user az, which has to be
+// in front of PATH.
 //
 // The URL holds a secret, which opens nothing but s.
 func (s *Server) DSN(name string) string {
@@ -20,11 +21,7 @@ func (s *Server) DSN(name string) string {
 	if s.Postgres == nil {
 		s.fail(fmt.Errorf("azurepgtest: DSN: there is no PostgreSQL"))
 	}
-	who := s.directory.named(name)
-	if who == nil {
-		s.AddServicePrincipal(name)
-		who = s.directory.named(name)
-	}
+	who := s.accountFor(name)
 	if who.Kind == Group {
 		who = s.directory.firstMember(who, ServicePrincipal, UserAssignedIdentity, SystemAssignedIdentity, User)
 		if who == nil {
@@ -37,6 +34,20 @@ func (s *Server) DSN(name string) string {
 	}
 	settings = append(settings, credentialSettings(who.Principal)...)
 	return "azurepg://" + url.User(name).String() + "@" + s.Postgres.Addr() + "/postgres?" + query(settings)
+}
+
+// accountFor returns the account that logs in as role name, a new one if there is none.
+func (s *Server) accountFor(name string) *account {
+	if a := s.directory.named(name); a != nil {
+		return a
+	}
+	if owner := s.Postgres.owner(name); owner != nil { // renamed, or of a role by AddRole
+		if a := s.directory.withID(owner.ObjectID); a != nil {
+			return a
+		}
+	}
+	s.AddServicePrincipal(name)
+	return s.directory.named(name)
 }
 
 // credentialSettings returns the azure_* keys with which azurepg becomes p. Each has an

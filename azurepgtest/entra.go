@@ -11,9 +11,10 @@ import (
 type Entra struct {
 	URL      string // https://127.0.0.1:port, to be used as authority host
 	CAFile   string // PEM of the authority that issued its certificate
-	TenantID string // the only tenant
+	TenantID string // of all principals; AddTenant adds others
 
 	cloud     Cloud
+	clock     clock
 	directory *directory
 	faults    faultQueue
 	log       *requestLog
@@ -143,11 +144,11 @@ func (e *Entra) lifetimes() (lifetime, refreshIn time.Duration) {
 	return e.lifetime, e.refreshIn
 }
 
-// issue signs a token for p and remembers it. It returns the token and the end of its
-// validity, in whole seconds.
-func (e *Entra) issue(p *Principal, audience, appIDACR string, lifetime time.Duration) (string, time.Time, error) {
-	expires := time.Now().Add(lifetime).Truncate(time.Second)
-	token, err := e.sign(e.currentKey(), e.directory.claims(p, audience, appIDACR, expires))
+// issue signs a token for p, issued now, and remembers it. It returns the token and the
+// end of its validity, in whole seconds.
+func (e *Entra) issue(p *Principal, audience, appIDACR string, now time.Time, lifetime time.Duration) (string, time.Time, error) {
+	expires := now.Add(lifetime).Truncate(time.Second)
+	token, err := e.sign(e.currentKey(), e.directory.claims(p, audience, appIDACR, now, expires))
 	return token, expires, err
 }
 

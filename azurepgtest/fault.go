@@ -51,7 +51,7 @@ var (
 	SecretExpired   = AADSTS(7000222)
 	AppUnknown      = AADSTS(700016)
 	TenantUnknown   = AADSTS(90002)
-	MFARequired     = AADSTS(50076)
+	MFARequired     = AADSTS(mfaRequired)
 	SubjectMismatch = AADSTS(700213) // of a federated token
 )
 
@@ -59,23 +59,22 @@ var (
 func Delay(d time.Duration) Fault { return Fault{}.After(d) }
 
 // Status answers with an HTTP status and, unless retryAfter is 0, a Retry-After header
-// in whole seconds. The body is Entra's for a passing fault.
+// in whole seconds. The body is what the endpoint says at such times: Entra, App Service
+// and IMDS have each its own.
 func Status(code int, retryAfter time.Duration) Fault {
 	return Fault{serve: func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		if retryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int((retryAfter+time.Second-1)/time.Second)))
 		}
-		e := aadsts(90033)
-		e.status = code
-		e.write(w, r)
+		writeStatus(w, r, code)
 	}}
 }
 
 // AADSTS answers with the Entra error of that number, for instance 7000215; in the
-// words of Entra if they are known here.
+// words of Entra if they are known here. The endpoint of managed identities passes it on.
 func AADSTS(code int) Fault {
 	return Fault{serve: func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-		aadsts(code).write(w, r)
+		aadsts(code).passOn(w, r)
 	}}
 }
 

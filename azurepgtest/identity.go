@@ -83,10 +83,10 @@ func (m *ManagedIdentityEndpoint) Requests() []Request { return m.log.all() }
 
 func (m *ManagedIdentityEndpoint) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /msi/token", m.faults.wrap(http.HandlerFunc(m.serveAppService)))
-	mux.Handle("GET /metadata/identity/oauth2/token", m.probed(m.faults.wrap(http.HandlerFunc(m.serveIMDS))))
-	return m.log.wrap(mux, func(r *http.Request) bool {
-		return r.URL.Path == "/msi/token" || r.Header.Get("Metadata") == "true"
+	mux.Handle("GET "+appServicePath, m.faults.wrap(http.HandlerFunc(m.serveAppService)))
+	mux.Handle("GET "+imdsPath, m.probed(m.faults.wrap(http.HandlerFunc(m.serveIMDS))))
+	return m.log.wrap(m.entra.clock.wrap(mux), func(r *http.Request) bool {
+		return r.URL.Path == appServicePath || r.Header.Get("Metadata") == "true"
 	})
 }
 
@@ -94,9 +94,7 @@ func (m *ManagedIdentityEndpoint) handler() http.Handler {
 // Source: learn.microsoft.com, "REST endpoint reference" of App Service's managed
 // identities, read 2026-11.
 func (m *ManagedIdentityEndpoint) serveAppService(w http.ResponseWriter, r *http.Request) {
-	refuse := func(status int, message string) {
-		writeJSON(w, status, map[string]any{"statusCode": status, "message": message})
-	}
+	refuse := func(status int, message string) { refuseAppService(w, status, message) }
 	if r.Header.Get("X-IDENTITY-HEADER") != m.Header {
 		refuse(http.StatusUnauthorized, "The X-IDENTITY-HEADER header is missing or wrong.")
 		return
@@ -114,7 +112,7 @@ func (m *ManagedIdentityEndpoint) serveAppService(w http.ResponseWriter, r *http
 		refuse(http.StatusBadRequest, "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.")
 		return
 	}
-	token, expires, err := m.token(a, r.Form.Get("resource"))
+	token, expires, err := m.token(a, r)
 	if err != nil {
 		refuse(http.StatusInternalServerError, err.Error())
 		return
@@ -133,8 +131,7 @@ func (m *ManagedIdentityEndpoint) serveAppService(w http.ResponseWriter, r *http
 func (m *ManagedIdentityEndpoint) probed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Metadata") != "true" {
-			writeJSON(w, http.StatusBadRequest, map[string]any{
-				"error": "invalid_request", "error_description": "Required metadata header not specified"})
+			refuseIMDS(w, http.StatusBadRequest, "invalid_request", "Required metadata header not specified")
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -145,9 +142,7 @@ func (m *ManagedIdentityEndpoint) probed(next http.Handler) http.Handler {
 // Source: learn.microsoft.com, "How to use managed identities on a VM to acquire an
 // access token", read 2026-11.
 func (m *ManagedIdentityEndpoint) serveIMDS(w http.ResponseWriter, r *http.Request) {
-	refuse := func(code, description string) {
-		writeJSON(w, http.StatusBadRequest, map[string]any{"error": code, "error_description": description})
-	}
+	refuse := func(code, description string) { refuseIMDS(w, http.StatusBadRequest, code, description) }
 	if r.Form.Get("api-version") == "" {
 		refuse("invalid_request", "Required query variable 'api-version' is missing")
 		return
@@ -161,19 +156,19 @@ func (m *ManagedIdentityEndpoint) serveIMDS(w http.ResponseWriter, r *http.Reque
 		refuse("invalid_request", "Identity not found")
 		return
 	}
-	token, expires, err := m.token(a, r.Form.Get("resource"))
+	token, expires, err := m.token(a, r)
 	if err != nil {
 		refuse("unknown_error", err.Error())
 		return
 	}
-	expiresIn := strconv.Itoa(int(time.Until(expires) / time.Second))
+	expiresIn := strconv.Itoa(int(expires.Sub(stampTime(r)) / time.Second))
 	writeJSON(w, http.StatusOK, map[string]any{
 		"access_token":   token,
 		"client_id":      a.ClientID,
 		"expires_in":     expiresIn,
 		"expires_on":     strconv.FormatInt(expires.Unix(), 10),
 		"ext_expires_in": expiresIn,
-		"not_before":     strconv.FormatInt(time.Now().Add(-clockSkew).Unix(), 10),
+		"not_before":     strconv.FormatInt(stampTime(r).Add(-clockSkew).Unix(), 10),
 		"resource":       r.Form.Get("resource"),
 		"token_type":     "Bearer",
 	})
@@ -203,15 +198,16 @@ func (m *ManagedIdentityEndpoint) identity(form url.Values) *account {
 	return a
 }
 
-// token returns the token for a, a kept one if tokens are kept.
-func (m *ManagedIdentityEndpoint) token(a *account, resource string) (string, time.Time, error) {
+// token returns the token for a that r asks for, a kept one if tokens are kept.
+func (m *ManagedIdentityEndpoint) token(a *account, r *http.Request) (string, time.Time, error) {
+	resource := r.Form.Get("resource")
 	m.mu.Lock()
 	defer m.mu.Unlock() // signing takes a millisecond
 	key := a.ClientID + " " + resource
-	if kept, ok := m.kept[key]; ok && time.Now().Before(kept.expires) {
+	if kept, ok := m.kept[key]; ok && m.entra.clock.now().Before(kept.expires) {
 		return kept.token, kept.expires, nil
 	}
-	token, expires, err := m.entra.issue(a.Principal, resource, byAssertion, m.lifetime)
+	token, expires, err := m.entra.issue(a.Principal, resource, byAssertion, stampTime(r), m.lifetime)
 	if err == nil && m.kept != nil {
 		m.kept[key] = keptToken{token, expires}
 	}

@@ -85,9 +85,7 @@ func (p *Postgres) check(token, role string) error {
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	mapped := p.roles[role]
-	p.mu.Unlock()
+	mapped := p.owner(role)
 	if mapped == nil {
 		return denied(role, "no such role, or it is no principal's")
 	}
@@ -99,41 +97,48 @@ func (p *Postgres) check(token, role string) error {
 			return denied(role, "not a member of the group")
 		}
 	case mapped.Kind == User && isApp:
-		return &refusal{"", "Azure AD user token for role[" + role + "] is neither an AAD_AUTH_TOKENTYPE_APP_USER or an AAD_AUTH_TOKENTYPE_APP_OBO token.", "token of an application for the role of a user"}
+		return p.refusal(becauseAppForUser, "{role}", role)
 	case mapped.Kind != User && !isApp:
-		return &refusal{"", "Service Principals cannot generate AAD_AUTH_TOKENTYPE_APP_USER tokens for role[" + role + "]", "token of a user for the role of an application"}
+		return p.refusal(becauseUserForApp, "{role}", role)
 	case oid != mapped.ObjectID && isApp:
-		return &refusal{"", "Service Principal oid mismatch for role[" + role + "]", "token of another application"}
+		return p.refusal(becauseOtherApp, "{role}", role,
+			"{label}", mapped.ObjectID, "{appid}", t.text("appid"), "{oid}", oid)
 	case oid != mapped.ObjectID:
 		return denied(role, "token of another user")
 	}
 	return nil
 }
 
+// owner returns the principal that the role is mapped to, or nil.
+func (p *Postgres) owner(role string) *Principal {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.roles[role]
+}
+
 // verified returns the token if it is one that this server trusts.
 func (p *Postgres) verified(token string) (*jwt, error) {
-	const again = " Acquire a new token and retry."
 	t, err := parseJWT(token)
 	if err != nil {
-		return nil, &refusal{"", "The access token has invalid format." + again, "not a token"}
+		return nil, p.refusal(becauseNoToken)
 	}
 	if key := p.entra.currentKey(); t.header.Algorithm != "RS256" || t.header.KeyID != key.id || t.verify(&key.PublicKey) != nil {
-		return nil, &refusal{"", "The access token has invalid format." + again, "signature not by the current key"}
+		return nil, p.refusal(becauseSignature)
 	}
-	now := time.Now()
+	now, audiences := p.entra.clock.now(), p.cloud.audiences()
 	expires, _ := t.time("exp")
 	begins, _ := t.time("nbf")
 	switch {
 	case !now.Before(expires):
-		return nil, &refusal{"", "The access token has expired. Please acquire a new token and retry.", "expired"}
+		return nil, p.refusal(becauseExpired)
 	case now.Before(begins):
-		return nil, &refusal{"", "The access token has invalid format." + again, "not valid yet"}
-	case !slices.Contains(p.cloud.audiences(), t.text("aud")):
-		return nil, &refusal{"", "The access token does not have a valid audience claim." + again, "wrong audience"}
+		return nil, p.refusal(becauseNotYetValid)
+	case !slices.Contains(audiences, t.text("aud")):
+		return nil, p.refusal(becauseAudience, "{audience}", audiences[0])
 	case t.text("tid") != p.entra.TenantID || t.text("iss") != issuer(p.entra.TenantID):
-		return nil, &refusal{"", "The access token has invalid format." + again, "another tenant"}
+		return nil, p.refusal(becauseTenant)
 	case p.entra.isRevoked(token):
-		return nil, &refusal{"", "The access token has expired. Please acquire a new token and retry.", "revoked"}
+		return nil, p.refusal(becauseRevoked)
 	}
 	return t, nil
 }

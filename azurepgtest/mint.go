@@ -10,7 +10,7 @@ import (
 type MintOptions struct {
 	Audience  string         // aud; "" is the database of the Server's cloud
 	NotBefore time.Time      // nbf and iat; zero is five minutes ago
-	Expires   time.Time      // exp; zero is Entra's lifetime from now
+	Expires   time.Time      // exp; zero is Entra's lifetime from now, by the Server's clock
 	TenantID  string         // tid, and within iss; "" is Entra's
 	Claims    map[string]any // set last; a nil value removes the claim
 	Forged    bool           // signed by a key that is not Entra's, under the id of Entra's
@@ -27,12 +27,13 @@ func (e *Entra) Mint(p *Principal, opts *MintOptions) string {
 	if audience == "" {
 		audience = e.cloud.audiences()[0]
 	}
+	now := e.clock.now()
 	expires := opts.Expires
 	if expires.IsZero() {
 		lifetime, _ := e.lifetimes()
-		expires = time.Now().Add(lifetime)
+		expires = now.Add(lifetime)
 	}
-	claims := e.directory.claims(p, audience, bySecret, expires)
+	claims := e.directory.claims(p, audience, bySecret, now, expires)
 	if !opts.NotBefore.IsZero() {
 		claims["nbf"] = opts.NotBefore.Unix()
 		claims["iat"] = opts.NotBefore.Unix()

@@ -40,6 +40,7 @@ type Postgres struct {
 	refusals    int
 	lastRefusal string
 	refusalCode string
+	wording     Wording
 	rejected    bool // before the password
 }
 

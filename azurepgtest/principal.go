@@ -2,6 +2,7 @@ package azurepgtest
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"strings"
 )
@@ -24,7 +25,7 @@ const azureCLIClientID = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 
 // A Principal is an identity in the directory of a [Server]. All its values are
 // invented and random, the names apart. It does not change; what can change, such as
-// the secret that Entra takes, is changed by methods of [Entra].
+// the secret that Entra takes, is changed by methods of [Entra] and [Server].
 type Principal struct {
 	Name     string // display name, resource name or user principal name: the PostgreSQL role
 	Kind     Kind
@@ -55,6 +56,16 @@ func newGUID() string {
 	rand.Read(b[:]) // does not fail
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
+	return formatGUID(b)
+}
+
+// hashedGUID returns a GUID that is always the same for s.
+func hashedGUID(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return formatGUID([16]byte(sum[:16]))
+}
+
+func formatGUID(b [16]byte) string {
 	h := hex.EncodeToString(b[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }

@@ -8,7 +8,7 @@ import (
 
 // A Request is one HTTP request that a fake received. It holds no secrets.
 type Request struct {
-	Time     time.Time
+	Time     time.Time // by the test's clock, whatever SetClock says
 	Method   string
 	Path     string
 	Grant    string // grant_type, for Entra's token endpoint

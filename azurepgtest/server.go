@@ -152,7 +152,7 @@ func (s *Server) startWeb(opts *Options, ca *certAuthority, certificate tls.Cert
 	entra.CAFile = s.caFile
 	entra.URL = "https://" + entraListener.Addr().String()
 	entra.routes = newRoutes(entraListener.Addr().String(), identityListener.Addr().String(), ca.pool())
-	s.Identity.URL = "http://" + identityListener.Addr().String() + "/msi/token"
+	s.Identity.URL = "http://" + identityListener.Addr().String() + appServicePath
 
 	s.serve(tls.NewListener(entraListener, &tls.Config{
 		Certificates: []tls.Certificate{certificate},

@@ -10,19 +10,19 @@ import (
 
 // serveToken is the token endpoint for applications (RFC 6749, section 4.4).
 func (e *Entra) serveToken(w http.ResponseWriter, r *http.Request) {
-	form := r.PostForm
-	account, how, refusal := e.authenticate(form, "https://"+r.Host+r.URL.Path)
+	form, tenant := r.PostForm, e.directory.tenant(r.PathValue("tenant"))
+	account, how, refusal := e.authenticate(form, tenant, "https://"+r.Host+r.URL.Path)
 	if refusal != nil {
 		refusal.write(w, r)
 		return
 	}
-	audience, refusal := resourceIn(form.Get("scope"), e.TenantID)
+	audience, refusal := resourceIn(form.Get("scope"), tenant)
 	if refusal != nil {
 		refusal.write(w, r)
 		return
 	}
 	lifetime, refreshIn := e.lifetimes()
-	token, _, err := e.issue(account.Principal, audience, how, lifetime)
+	token, _, err := e.issue(account.Principal.in(tenant), audience, how, stampTime(r), lifetime)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -41,7 +41,7 @@ func (e *Entra) serveToken(w http.ResponseWriter, r *http.Request) {
 }
 
 // authenticate returns the application that form proves itself to be, and how it did.
-func (e *Entra) authenticate(form url.Values, endpoint string) (*account, string, *entraError) {
+func (e *Entra) authenticate(form url.Values, tenant, endpoint string) (*account, string, *entraError) {
 	if grant := form.Get("grant_type"); grant != "client_credentials" {
 		return nil, "", aadsts(70003, grant)
 	}
@@ -50,8 +50,8 @@ func (e *Entra) authenticate(form url.Values, endpoint string) (*account, string
 		return nil, "", aadsts(900144, "client_id")
 	}
 	a := e.directory.withClientID(clientID)
-	if a == nil {
-		return nil, "", aadsts(700016, clientID, e.TenantID)
+	if a == nil || !a.knownIn(tenant) {
+		return nil, "", aadsts(700016, clientID, tenant)
 	}
 	switch {
 	case form.Get("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer":
@@ -77,7 +77,7 @@ func (e *Entra) checkSecret(a *account, secret string) *entraError {
 // "/.default". Entra knows the resources that are installed in a tenant; this one
 // takes every https URL, since the same credential may serve databases, caches and
 // vaults. A double slash leaves a slash at the end of the audience, as with Entra.
-func resourceIn(scope, tenantID string) (string, *entraError) {
+func resourceIn(scope, tenant string) (string, *entraError) {
 	scopes := slices.DeleteFunc(strings.Fields(scope), isOpenID)
 	if len(scopes) == 0 {
 		return "", aadsts(900144, "scope")
@@ -90,7 +90,7 @@ func resourceIn(scope, tenantID string) (string, *entraError) {
 		return "", aadsts(1002012, scopes[0])
 	}
 	if !isResource(resource) {
-		return "", aadsts(500011, resource, tenantID)
+		return "", aadsts(500011, resource, tenant)
 	}
 	return resource, nil
 }
