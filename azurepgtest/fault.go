@@ -40,6 +40,10 @@ var (
 	// TruncatedJSON answers 200 with the first two thirds of the true answer, most of
 	// a token with it.
 	TruncatedJSON = Fault{serve: serveTruncated}
+
+	// Echo answers 400 with the request in the body, secrets and all, as the error
+	// pages of some proxies do.
+	Echo = Fault{serve: serveEcho}
 )
 
 // Refusals of Entra that somebody has to do something about. AADSTS gives others.
@@ -170,6 +174,11 @@ func serveTruncated(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	w.Header().Del("Content-Length")
 	w.WriteHeader(http.StatusOK)
 	w.Write(answer.body.Bytes()[:answer.body.Len()*2/3])
+}
+
+func serveEcho(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+	writeJSON(w, http.StatusBadRequest, map[string]any{
+		"error": r.Form.Encode(), "error_description": "AADSTS900144: " + r.Form.Encode(), "headers": r.Header})
 }
 
 // A heldWriter holds an answer back.
