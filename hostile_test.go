@@ -21,6 +21,15 @@ import (
 
 const bearer = "THE-TOKEN"
 
+// fixed returns a credential that gives the token each time.
+func fixed(token string) *azurepgtest.Credential {
+	cred := azurepgtest.NewCredential("")
+	cred.SetAnswer(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		return azcore.AccessToken{Token: token, ExpiresOn: time.Now().Add(time.Hour)}, nil
+	})
+	return cred
+}
+
 // toRecorder is a Config for rec with the credential that gives bearer.
 func toRecorder(t *testing.T, rec *azurepgtest.Recorder, mode string) *azurepg.Config {
 	t.Helper()
@@ -32,13 +41,9 @@ func toRecorder(t *testing.T, rec *azurepgtest.Recorder, mode string) *azurepg.C
 	if err != nil {
 		t.Fatal(err)
 	}
-	cred := azurepgtest.NewCredential("")
-	cred.SetAnswer(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-		return azcore.AccessToken{Token: bearer, ExpiresOn: time.Now().Add(time.Hour)}, nil
-	})
 	cfg := &azurepg.Config{
 		Hosts: []azurepg.Host{{Name: host, Port: uint16(n)}}, User: "app", SSLMode: mode, ConnectTimeout: time.Second,
-		Credential: cred,
+		Credential: fixed(bearer),
 	}
 	if mode != "require" {
 		cfg.SSLRootCert = rec.CAFile

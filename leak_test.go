@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/tracelog"
@@ -342,9 +341,7 @@ func toPostgres(t *testing.T, s *azurepgtest.Server, token string) *azurepg.Conf
 	t.Helper()
 	return &azurepg.Config{
 		Hosts: []azurepg.Host{{Name: s.Postgres.Host, Port: uint16(s.Postgres.Port)}}, User: "app", SSLRootCert: s.Postgres.CAFile,
-		Credential: credential(func() azcore.AccessToken {
-			return azcore.AccessToken{Token: token, ExpiresOn: time.Now().Add(time.Hour)}
-		}),
+		Credential: fixed(token),
 	}
 }
 
