@@ -42,12 +42,10 @@ type Credential struct {
 	mu        sync.Mutex // guards all below
 	lifetime  time.Duration
 	refreshIn time.Duration
-	answer    answerFunc // nil: as Entra does
+	answer    func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) // nil: as Entra does
 	requests  []policy.TokenRequestOptions
 	issued    []string
 }
-
-type answerFunc = func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error)
 
 var _ azcore.TokenCredential = (*Credential)(nil)
 
@@ -195,9 +193,8 @@ func (c *Credential) serve(w http.ResponseWriter, r *http.Request) {
 	lifetime, refreshIn := c.lifetime, c.refreshIn
 	c.mu.Unlock()
 	now := stampTime(r)
-	expires := now.Add(lifetime).Truncate(time.Second)
 	id := noise(20)
-	token, err := unsignedJWT(map[string]any{"kid": id, "x5t": id}, c.directory.claims(c.principal, audience, bySecret, now, expires))
+	token, err := unsignedJWT(map[string]any{"kid": id, "x5t": id}, c.directory.claims(c.principal, audience, bySecret, now, now.Add(lifetime).Truncate(time.Second)))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -78,6 +78,7 @@ func TestTimesOfACredentialAreThoseOfTheBubble(t *testing.T) {
 		{"issued expired", func(c *azurepgtest.Credential) { c.SetLifetime(-time.Minute) }, 0, -time.Minute, 0},
 		{"refresh in", func(c *azurepgtest.Credential) { c.SetRefreshIn(30 * time.Minute) }, 0, time.Hour, 30 * time.Minute},
 		{"slow", func(c *azurepgtest.Credential) { c.Fault(azurepgtest.Delay(3 * time.Second)) }, 3 * time.Second, time.Hour, 0},
+		{"a clock that is wrong", func(c *azurepgtest.Credential) { c.Fault(azurepgtest.ClockSkew(10 * time.Minute)) }, 0, time.Hour, 0},
 		{"a hang that ends", func(c *azurepgtest.Credential) { c.Fault(azurepgtest.Hang.For(time.Minute)) }, time.Minute, time.Hour, 0},
 		{"a hang that is cleared", func(c *azurepgtest.Credential) {
 			c.Fault(azurepgtest.Hang)
@@ -262,7 +263,7 @@ func TestFaultsOfACredentialAreExplainedByATokenCache(t *testing.T) {
 		{"MFA", azurepgtest.MFARequired, azurepg.TokenError{StatusCode: 400, Code: "AADSTS50076"}, "multi-factor", 0},
 		{"subject", azurepgtest.SubjectMismatch, azurepg.TokenError{StatusCode: 401, Code: "AADSTS700213"}, "subject", 0},
 		{"a code of no known words", azurepgtest.AADSTS(123), azurepg.TokenError{StatusCode: 400, Code: "AADSTS123"}, "AADSTS123", 0},
-		{"throttled", azurepgtest.Status(429, 7*time.Second), azurepg.TokenError{StatusCode: 429, Code: "AADSTS90033", RetryAfter: 7 * time.Second, Temporary: true}, "temporary", 0},
+		{"throttled", azurepgtest.Status(429, 7*time.Second), azurepg.TokenError{StatusCode: 429, RetryAfter: 7 * time.Second, Temporary: true}, "429", 0},
 		{"down", azurepgtest.Status(503, 0), azurepg.TokenError{StatusCode: 503, Code: "AADSTS90033", Temporary: true}, "temporary", 0},
 		{"garbage", azurepgtest.Garbage, azurepg.TokenError{Temporary: true}, "json decode error", 0},
 		{"truncated", azurepgtest.TruncatedJSON, azurepg.TokenError{Temporary: true}, "json decode error", 0},

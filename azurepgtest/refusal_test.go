@@ -133,8 +133,8 @@ func TestEveryClientLogsIn(t *testing.T) {
 	}
 }
 
-// A refused login: who tries it, how, and what the server answers.
-type refused struct {
+// A refusedLogin is who tries it, how, and what the server answers.
+type refusedLogin struct {
 	name, role, token string
 	code              string // "" is 28P01
 	message, reason   string
@@ -178,7 +178,7 @@ func TestPostgresRefusesWhatAzureRefuses(t *testing.T) {
 }
 
 // refusedLogins returns the logins that s, to which it adds principals, has to refuse.
-func refusedLogins(s *azurepgtest.Server) []refused {
+func refusedLogins(s *azurepgtest.Server) []refusedLogin {
 	app, other, user := s.AddServicePrincipal("app"), s.AddServicePrincipal("other"), s.AddUser("alice@contoso.com")
 	good, revoked := s.Entra.Mint(app, nil), s.Entra.Mint(app, nil)
 	s.Entra.Revoke(revoked)
@@ -192,7 +192,7 @@ func refusedLogins(s *azurepgtest.Server) []refused {
 		signature = "signature not by the current key"
 		noRole    = "no such role, or it is no principal's"
 	)
-	return []refused{
+	return []refusedLogin{
 		{name: "expired", role: "app", token: mint(azurepgtest.MintOptions{Expires: time.Now().Add(-time.Second)}), message: expired, reason: "expired"},
 		{name: "without exp", role: "app", token: mint(azurepgtest.MintOptions{Claims: map[string]any{"exp": nil}}), message: expired, reason: "expired"},
 		{name: "not valid yet", role: "app", token: mint(azurepgtest.MintOptions{NotBefore: time.Now().Add(time.Hour)}), message: format, reason: "not valid yet"},

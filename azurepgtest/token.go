@@ -77,7 +77,7 @@ func (e *Entra) checkSecret(a *account, secret string) *entraError {
 // "/.default". Entra knows the resources that are installed in a tenant; this one
 // takes every https URL, since the same credential may serve databases, caches and
 // vaults. A double slash leaves a slash at the end of the audience, as with Entra.
-func resourceIn(scope, tenantID string) (string, *entraError) {
+func resourceIn(scope, tenant string) (string, *entraError) {
 	scopes := slices.DeleteFunc(strings.Fields(scope), isOpenID)
 	if len(scopes) == 0 {
 		return "", aadsts(900144, "scope")
@@ -90,7 +90,7 @@ func resourceIn(scope, tenantID string) (string, *entraError) {
 		return "", aadsts(1002012, scopes[0])
 	}
 	if !isResource(resource) {
-		return "", aadsts(500011, resource, tenantID)
+		return "", aadsts(500011, resource, tenant)
 	}
 	return resource, nil
 }
