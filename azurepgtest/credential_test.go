@@ -227,7 +227,7 @@ func TestPlatformKeepsTokensIfTold(t *testing.T) {
 		url := "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://vault.azure.net"
 		request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 		request.Header.Set("Metadata", "true")
-		response, err := s.Entra.Client().Do(request)
+		response, err := s.Entra.Transport().Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,38 @@
 //     role belongs to the token's principal.
 //
 // Besides, [Record] starts a hostile server that writes down whatever a client lets
-// out, and a [Credential] issues tokens without any server, for unit tests.
+// out, and a [Credential] issues tokens without any server, for unit tests, also in
+// virtual time.
+//
+// # One server for many tests
+//
+// A Server takes about a second to start, so the tests of a package can share one that
+// TestMain gets from [New]. [Server.NewDatabase] then gives each test an empty database
+// in one call:
+//
+//	func TestOrders(t *testing.T) {
+//		t.Parallel()
+//		db, err := sql.Open("azurepg", azure.NewDatabase(t, "orders"))
+//		…
+//	}
+//
+// Tests that make it misbehave need a Server of their own.
+//
+// # What can go wrong
+//
+//	Entra, identities    Fault: Hang, Delay, Status, Reset, Garbage, TruncatedJSON, Echo, ClockSkew,
+//	                     AADSTS and its names, for a number of requests or a time
+//	secrets              Entra.ExpireSecret, NewSecret
+//	tokens               Entra.SetLifetime, Revoke, RevokeTokens, RotateKeys, Mint
+//	principals           Server.Rename, Recreate, AddMember, RemoveMember, AddTenant
+//	clocks               Server.SetClock
+//	az                   AzureCLI.SignOut, SetRefusal
+//	the server           Postgres.Stop and Start, SetBlackHole, KillConnections, SetMaxConnections,
+//	                     SetTLSVersions, RejectBefore, AddPasswordRole
+//	its refusals         Postgres.SetRefusal (SQLSTATE), SetWording
+//
+// Afterwards [Entra.Tokens] are all tokens that were issued, to be searched in what the
+// program has logged.
 //
 // # PostgreSQL
 //

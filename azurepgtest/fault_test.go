@@ -21,7 +21,7 @@ func requestToken(ctx context.Context, s *azurepgtest.Server, p *azurepgtest.Pri
 		return 0, nil, "", err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	response, err := s.Entra.Client().Do(request)
+	response, err := s.Entra.Transport().Do(request)
 	if err != nil {
 		return 0, nil, "", err
 	}
@@ -104,7 +104,7 @@ func TestNothingLeadsToTheRealAzure(t *testing.T) {
 	t.Parallel()
 	s := withoutPostgres(t)
 	for _, u := range []string{"https://management.azure.com/", "http://login.microsoftonline.com/", "https://example.com/"} {
-		if response, err := s.Entra.Client().Get(u); err == nil {
+		if response, err := s.Entra.Transport().Get(u); err == nil {
 			response.Body.Close()
 			t.Errorf("%s: got %s; want an error", u, response.Status)
 		}

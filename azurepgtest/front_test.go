@@ -13,16 +13,6 @@ import (
 	"github.com/azurepg/azurepg/azurepgtest"
 )
 
-func TestPlaintextIsRefused(t *testing.T) {
-	t.Parallel()
-	app := shared.AddServicePrincipal("plaintext")
-	_, err := loginWith(t.Context(), shared.Postgres, app.Name, shared.Entra.Mint(app, nil), func(c *pgx.ConnConfig) { c.TLSConfig = nil })
-	got := pgError(t, err)
-	if want := `no pg_hba.conf entry for host "127.0.0.1", user "plaintext", database "postgres", no encryption`; got.Code != "28000" || got.Message != want {
-		t.Errorf("got %s %s; want 28000 %s", got.Code, got.Message, want)
-	}
-}
-
 func TestDirectTLSNeedsALPN(t *testing.T) {
 	t.Parallel()
 	app := shared.AddServicePrincipal("direct")

@@ -2,7 +2,6 @@ package azurepgtest_test
 
 import (
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -52,18 +51,4 @@ func TestGroupIsForItsMembers(t *testing.T) {
 	if got := pgError(t, err); got.Message != `password authentication failed for user "my group"` {
 		t.Errorf("got %q", got.Message)
 	}
-}
-
-func TestTooLongPasswordIsRefusedAndTheLongestIsNot(t *testing.T) {
-	t.Parallel()
-	app := shared.AddServicePrincipal("long")
-	_, err := login(t.Context(), shared.Postgres, app.Name, strings.Repeat("x", 65535))
-	if got := pgError(t, err); got.Code != "08P01" {
-		t.Errorf("got %s %s; want 08P01", got.Code, got.Message)
-	}
-	token := shared.Entra.Mint(app, &azurepgtest.MintOptions{Claims: map[string]any{"groups": strings.Repeat("x", 45000)}})
-	if len(token) < 60000 || len(token) > 65534 {
-		t.Fatalf("the token has %d characters; want one that just fits", len(token))
-	}
-	currentUser(t, shared.Postgres, app.Name, token)
 }

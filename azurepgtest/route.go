@@ -65,10 +65,6 @@ func (r *routes) dial(ctx context.Context, network, asked string) (net.Conn, err
 // always the same client.
 func (e *Entra) Transport() *http.Client { return e.routes.client }
 
-// Client returns an HTTP client that trusts CAFile, for requests to URL. It is the one
-// of Transport.
-func (e *Entra) Client() *http.Client { return e.routes.client }
-
 // proxy is an HTTP proxy for processes that take no Transport, announced by HTTP_PROXY
 // and HTTPS_PROXY in Server.Env: azidentity's discovery requests and IMDS have fixed
 // addresses. It leads to the same listeners as Transport and nowhere else.

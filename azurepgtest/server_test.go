@@ -2,9 +2,7 @@ package azurepgtest_test
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,35 +12,10 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/jackc/pgx/v5"
-	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/azurepg/azurepg/azurepgtest"
 	"github.com/azurepg/azurepg/internal/testroute"
 )
-
-func ExampleServer() {
-	azure, err := azurepgtest.New(nil)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer azure.Close()
-	app := azure.AddServicePrincipal("my app")
-
-	// azurepg takes azure.DSN("my app"). Without it, a token is a password.
-	token := azure.Entra.Mint(app, nil)
-	db, err := sql.Open("pgx", "host="+azure.Postgres.Host+" port="+fmt.Sprint(azure.Postgres.Port)+
-		" user='my app' dbname=postgres sslmode=verify-full sslrootcert="+azure.Postgres.CAFile+" password="+token)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer db.Close()
-	var user string
-	err = db.QueryRowContext(context.Background(), "select current_user").Scan(&user)
-	fmt.Println(user, err)
-	// Output: my app <nil>
-}
 
 func TestDSNIsAURLThatSurvivesParsing(t *testing.T) {
 	t.Parallel()
@@ -74,7 +47,7 @@ func TestKeysAndConfigurationArePublished(t *testing.T) {
 	s := withoutPostgres(t)
 	get := func(u string) (body map[string]any) {
 		t.Helper()
-		response, err := s.Entra.Client().Get(u)
+		response, err := s.Entra.Transport().Get(u)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ func ask(t *testing.T, s *azurepgtest.Server, u string, header ...string) (*http
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
 	}
-	response, err := s.Entra.Client().Do(request)
+	response, err := s.Entra.Transport().Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
