@@ -210,7 +210,7 @@ func (f *floor) dial(ctx context.Context, network, address string) (net.Conn, er
 		return nil, err
 	}
 	for i, h := range f.hosts {
-		if h.address() != address {
+		if h.address() != address && h.dialAddress() != address {
 			continue
 		}
 		var conn net.Conn
