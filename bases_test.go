@@ -363,7 +363,7 @@ func TestFailOverGoesOnUntilAHostLetsUsIn(t *testing.T) {
 	_ = l.Close()
 	for _, door := range loginDoors {
 		t.Run(door, func(t *testing.T) {
-			asked := make(chan string, 100)
+			asked, left := make(chan string, 100), make(chan struct{})
 			note := func(what string, f func(net.Conn)) azurepg.Host {
 				return scripted(t, func(n int64, conn net.Conn) {
 					if n == 1 {
@@ -379,7 +379,9 @@ func TestFailOverGoesOnUntilAHostLetsUsIn(t *testing.T) {
 				readMessage(conn) // the question
 				send(conn, &pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("x"), DataTypeOID: 25}}},
 					&pgproto3.DataRow{Values: [][]byte{[]byte("on")}}, &pgproto3.CommandComplete{CommandTag: []byte("SHOW")}, &pgproto3.ReadyForQuery{TxStatus: 'I'})
-				readMessage(conn)
+				for len(readMessage(conn)) > 0 {
+				}
+				close(left)
 			})
 			hangsUp := note("hangs up", func(net.Conn) {})
 			cfg := throughHosts(t, s, closed, starting, md5, standby, hangsUp)
@@ -389,6 +391,11 @@ func TestFailOverGoesOnUntilAHostLetsUsIn(t *testing.T) {
 				t.Fatal(err)
 			}
 			close(asked)
+			select {
+			case <-left:
+			case <-time.After(10 * time.Second):
+				t.Error("the connection to a host that was not the right one was left open")
+			}
 			if got := fmt.Sprint(slices.Collect(func(yield func(string) bool) {
 				for what := range asked {
 					if !yield(what) {

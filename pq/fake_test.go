@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/pq"
@@ -15,10 +16,11 @@ import (
 
 const bearer = "THE-TOKEN"
 
-// fakeServer stands at the other end of Login.Dial, where TLS would be. Its script
-// is run for the first connection; later ones are read to their end.
+// fakeServer stands at the other end of Login.Dial, where TLS would be. Each
+// connection is read to its end when the script has run.
 type fakeServer struct {
-	script func(net.Conn)
+	script func(net.Conn) // for the first connection
+	later  func(net.Conn) // for those that follow
 	wg     sync.WaitGroup
 
 	mu   sync.Mutex // guards what follows
@@ -41,6 +43,8 @@ func (s *fakeServer) dial(context.Context, string, string) (net.Conn, error) {
 		}}
 		if n == 0 {
 			s.script(seen)
+		} else {
+			s.later(seen)
 		}
 		_, _ = io.Copy(io.Discard, seen)
 		s.mu.Lock()
@@ -71,7 +75,9 @@ func (c *seenConn) Read(b []byte) (int, error) {
 // logIn logs in to s.
 func logIn(t *testing.T, s *fakeServer) (driver.Conn, error) {
 	t.Helper()
-	return logInWith(t.Context(), t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	return logInWith(ctx, t, s)
 }
 
 func logInWith(ctx context.Context, t *testing.T, s *fakeServer) (driver.Conn, error) {

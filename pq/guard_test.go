@@ -43,6 +43,9 @@ func TestNothingButARequestForACleartextPasswordIsAnswered(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			s := &fakeServer{script: row.script}
 			conn, err := logIn(t, s)
+			if conn != nil {
+				_ = conn.Close()
+			}
 			if err == nil || conn != nil || !strings.Contains(err.Error(), row.says) {
 				t.Errorf("got %v, %v; want nil and %q", conn, err, row.says)
 			}
@@ -94,6 +97,9 @@ func TestMalformedLoginIsAnErrorAndNoPanic(t *testing.T) {
 			if err == nil || conn != nil {
 				t.Fatalf("got %v, %v; want nil and an error", conn, err)
 			}
+			if says := "does not belong to a login"; row.name != "half a message" && !strings.Contains(err.Error(), says) {
+				t.Errorf("got %v; want that it %s", err, says)
+			}
 			if strings.ContainsAny(err.Error(), "\r\n\x00") || len(err.Error()) > 1100 || strings.Contains(err.Error(), bearer) {
 				t.Errorf("got %q; want one short line", err)
 			}
@@ -127,6 +133,7 @@ func TestLoginMayComeInPiecesAndWithNotices(t *testing.T) {
 	}}
 	conn, err := logIn(t, s)
 	if err != nil {
+		s.sent()
 		t.Fatal(err)
 	}
 	if err := conn.(driver.Pinger).Ping(context.Background()); err != nil {
@@ -151,21 +158,19 @@ func TestRefusalIsTheServersOwnErrorWithoutTheToken(t *testing.T) {
 	s.sent()
 }
 
-func TestNothingButACancelRequestLeavesLater(t *testing.T) {
-	queried := make(chan struct{})
-	s := &fakeServer{}
-	s.script = func(conn net.Conn) {
-		says(askPassword, nil, join(letIn, message('K', "\x00\x00\x00\x07\x01\x02\x03\x04"), ready), nil)(conn)
-		close(queried)
-		for { // the query ends when it has been cancelled
-			s.mu.Lock()
-			cancelled := len(s.got) == 2 && len(s.got[1]) == 16
-			s.mu.Unlock()
-			if cancelled {
-				break
-			}
-		}
-		_, _ = conn.Write(join(message('E', "SERROR\x00C57014\x00Mcancelled\x00\x00"), ready))
+func TestQueryIsCancelledOnAConnectionOfItsOwn(t *testing.T) {
+	queried, cancelled := make(chan struct{}), make(chan struct{})
+	s := &fakeServer{
+		script: func(conn net.Conn) {
+			says(askPassword, nil, join(letIn, message('K', "\x00\x00\x00\x07\x01\x02\x03\x04"), ready), nil)(conn)
+			close(queried)
+			<-cancelled
+			_, _ = conn.Write(join(message('E', "SERROR\x00C57014\x00Mcancelled\x00\x00"), ready))
+		},
+		later: hangsUp(func(conn net.Conn) {
+			readStartup(conn)
+			close(cancelled)
+		}),
 	}
 	conn, err := logIn(t, s)
 	if err != nil {
@@ -181,14 +186,11 @@ func TestNothingButACancelRequestLeavesLater(t *testing.T) {
 	if !errors.As(err, &server) || server.Code != "57014" {
 		t.Errorf("got %v; want 57014", err)
 	}
-	s.mu.Lock()
-	second := s.got[1]
-	s.mu.Unlock()
-	want := []byte{0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 7, 1, 2, 3, 4}
-	if !bytes.Equal(second, want) {
-		t.Errorf("the second connection sent %v; want %v", second, want)
-	}
 	_ = conn.Close()
+	want := []byte{0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 7, 1, 2, 3, 4}
+	if got := s.sent(); len(got) != 2 || !bytes.Equal(got[1], want) {
+		t.Errorf("the connections sent %v; want two, and in the second %v", got, want)
+	}
 }
 
 func TestSilentServerIsLeftWhenTheContextEnds(t *testing.T) {

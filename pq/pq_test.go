@@ -3,7 +3,9 @@ package pq_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -19,7 +21,7 @@ import (
 func TestLibPqsOwnTypesWork(t *testing.T) {
 	s := azurepgtest.Start(t)
 	s.AddServicePrincipal("app")
-	db, err := sql.Open(pq.DriverName, s.DSN("app")+"&binary_parameters=yes")
+	db, err := sql.Open(pq.DriverName, s.DSN("app"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +49,37 @@ func TestLibPqsOwnTypesWork(t *testing.T) {
 		}
 	})
 	t.Run("ConnectorWithNotificationHandler", func(t *testing.T) { listen(t, s.DSN("app")) })
+}
+
+// With binary_parameters a query is one round trip: its parameters follow at once.
+func TestBinaryParametersIsForLibPq(t *testing.T) {
+	for value, want := range map[string]byte{"yes": 'B', "true": 'B', "on": 'B', "1": 'B', "no": 'D', "false": 'D', "off": 'D', "0": 'D', "": 'D'} {
+		kind := make(chan byte, 1)
+		s := &fakeServer{script: hangsUp(func(conn net.Conn) {
+			says(askPassword, nil, join(letIn, ready), nil)(conn) // and after Parse
+			b := make([]byte, 1)
+			_, _ = conn.Read(b)
+			kind <- b[0]
+		})}
+		cfg := &azurepg.Config{Hosts: []azurepg.Host{{Name: "db.example.com", Port: 5432}}}
+		if value != "" {
+			cfg.BaseParams = map[string]string{"binary_parameters": value}
+		}
+		open, err := pq.Base(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := open(t.Context(), azurepg.Login{User: "app", Password: bearer, Dial: s.dial})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = conn.(driver.QueryerContext).QueryContext(t.Context(), "select $1", []driver.NamedValue{{Ordinal: 1, Value: []byte{1}}})
+		_ = conn.Close()
+		if got := <-kind; got != want {
+			t.Errorf("binary_parameters=%s: %c follows Parse; want %c", value, got, want)
+		}
+		s.sent()
+	}
 }
 
 func copyIn(ctx context.Context, db *sql.DB) error {
@@ -115,10 +148,10 @@ func TestDebugOutputOfLibPqShowsNoToken(t *testing.T) {
 	cmd.Env = append(os.Environ(), "PQGO_DEBUG=1")
 	out, err := cmd.CombinedOutput()
 	text := string(out)
-	if err != nil || !strings.Contains(text, "password=azurepg") || !strings.Contains(text, "refused: ") {
-		t.Fatalf("%v\n%s\nlacks lib/pq's debug output", err, text)
-	}
 	if strings.Contains(text, bearer) {
 		t.Errorf("the token is in\n%s", text)
+	}
+	if err != nil || !strings.Contains(text, "password=azurepg") || !strings.Contains(text, "refused: ") {
+		t.Fatalf("%v\n%s\nlacks lib/pq's debug output", err, text)
 	}
 }
