@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os/exec"
@@ -433,42 +434,50 @@ func TestNoOtherHostIsAskedOnceOneHasDecided(t *testing.T) {
 	}
 }
 
+// Tunnels and replicas have one name and port, and several addresses.
 func TestHostsThatDifferInTheirAddressAreTriedEach(t *testing.T) {
 	noAzure(t)
 	s := sharedAzure(t)
+	starting := scripted(t, func(_ int64, conn net.Conn) { send(conn, fatal("57P03")) })
+	forward(t, fmt.Sprintf("127.0.0.2:%d", starting.Port), s.Postgres.Addr())
+	cfg := throughHosts(t, s)
+	cfg.Hosts = []azurepg.Host{{Name: "db.invalid", Port: starting.Port, Addr: "127.0.0.1"}, {Name: "db.invalid", Port: starting.Port, Addr: "127.0.0.2"}}
 	for _, b := range bases {
 		t.Run(b.name, func(t *testing.T) {
-			cfg := throughHosts(t, s)
-			port := cfg.Hosts[0].Port
-			refuses := scripted(t, func(_ int64, conn net.Conn) { send(conn, fatal("57P03")) })
-			cfg.Hosts = []azurepg.Host{{Name: "db.invalid", Port: refuses.Port, Addr: "127.0.0.1"}, {Name: "db.invalid", Port: port, Addr: "127.0.0.1"}}
 			if err := b.connect(t.Context(), cfg); err != nil {
 				t.Error(err)
 			}
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.2:%d", port))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = l.Close() }()
-			hangUp := make(chan struct{})
-			go func() {
-				defer close(hangUp)
-				for {
-					conn, err := l.Accept()
-					if err != nil {
-						return
-					}
-					_ = conn.Close()
-				}
-			}()
-			cfg.Hosts = []azurepg.Host{{Name: "db.invalid", Port: port, Addr: "127.0.0.2"}, {Name: "db.invalid", Port: port, Addr: "127.0.0.1"}}
-			if err := b.connect(t.Context(), cfg); err != nil {
-				t.Errorf("with one name and port: %v", err)
-			}
-			_ = l.Close()
-			<-hangUp
 		})
 	}
+}
+
+// forward passes connections on from one address to another.
+func forward(t *testing.T, from, to string) {
+	t.Helper()
+	l, err := net.Listen("tcp", from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	pass := func(from, to net.Conn) {
+		_, _ = io.Copy(to, from)
+		_, _ = from.Close(), to.Close()
+	}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			go pass(client, server)
+			go pass(server, client)
+		}
+	}()
 }
 
 func TestCancelledQueryEndsOnTheServer(t *testing.T) {

@@ -6,12 +6,16 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
 	libpq "github.com/lib/pq"
+
+	"github.com/azurepg/azurepg"
+	"github.com/azurepg/azurepg/pq"
 )
 
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
@@ -156,6 +160,29 @@ func TestRefusalIsTheServersOwnErrorWithoutTheToken(t *testing.T) {
 		t.Error("PasswordSent() is false")
 	}
 	s.sent()
+}
+
+func TestStartUpPacketSaysWhatTheConfigSaysAndNothingTwice(t *testing.T) {
+	open, err := pq.Base(&azurepg.Config{
+		Hosts: []azurepg.Host{{Name: "/db.example.com"}}, Database: "shop", // lib/pq would take the name for a unix socket
+		RuntimeParams: map[string]string{"client_encoding": "utf-8", "datestyle": "iso,mdy", "application_name": "mine", "search_path": "a"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &fakeServer{script: hangsUp(says())}
+	if _, err := open(t.Context(), azurepg.Login{User: "app", Password: bearer, Dial: s.dial}); err == nil {
+		t.Fatal("connected")
+	}
+	fields := strings.Split(strings.TrimRight(string(s.sent()[0][8:]), "\x00"), "\x00")
+	got := map[string]string{}
+	for i := 0; i+1 < len(fields); i += 2 {
+		got[fields[i]] += fields[i+1]
+	}
+	want := map[string]string{"user": "app", "database": "shop", "client_encoding": "UTF8", "datestyle": "ISO, MDY", "application_name": "mine", "search_path": "a"}
+	if !maps.Equal(got, want) {
+		t.Errorf("sent %q; want %q", got, want)
+	}
 }
 
 func TestQueryIsCancelledOnAConnectionOfItsOwn(t *testing.T) {

@@ -87,6 +87,7 @@ func copyIn(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
+	//lint:ignore SA1019 programs that come from lib/pq have it
 	stmt, err := tx.PrepareContext(ctx, libpq.CopyIn("numbers", "n", "tags", "raw"))
 	if err != nil {
 		return errors.Join(err, tx.Rollback())
