@@ -349,7 +349,7 @@ func (f *floor) explain(err error) error {
 	case strings.Contains(err.Error(), "protocol version not supported"):
 		advice = "the server speaks nothing as new as ssl_min_protocol_version demands, and was sent nothing"
 	case errors.Is(err, ErrInsecureTLS):
-		advice = "nothing was sent"
+		what, advice = err.Error(), "nothing was sent" // words of ours
 	default:
 		return err
 	}
