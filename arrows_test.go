@@ -39,6 +39,13 @@ func TestArrows(t *testing.T) {
 			}
 		}
 	}
+	for _, file := range goFiles(t, "pq") {
+		for _, path := range importsOf(t, file) {
+			if strings.HasPrefix(path, "github.com/jackc/pgx/") || strings.HasPrefix(path, "github.com/Azure/") || strings.HasPrefix(path, module+"/") {
+				t.Errorf("%s imports %s; a base knows its driver and the root", file, path)
+			}
+		}
+	}
 	for _, file := range goFiles(t, "azurepgtest") {
 		for _, path := range importsOf(t, file) {
 			azcore := strings.HasPrefix(path, "github.com/Azure/azure-sdk-for-go/sdk/azcore")

@@ -109,7 +109,7 @@ type Config struct {
 	// those. It is cloned for each host; the floor (TLS 1.2, verified) holds for
 	// it too: InsecureSkipVerify needs a VerifyConnection.
 	TLSConfig *tls.Config `json:"-"`
-	// Base is the PostgreSQL driver underneath. Nil: pgx.
+	// Base is the PostgreSQL driver underneath. Nil: pgx. Package pq has lib/pq.
 	Base Base `json:"-"`
 	// ConfigurePgx, if set, is called once by NewConnector with the settings for
 	// pgx, to add tracers and hooks. User, password, hosts and TLS are azurepg's:

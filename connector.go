@@ -34,9 +34,9 @@ type Login struct {
 	// Password is the token.
 	Password Secret
 	// Dial opens a TLS connection to one of the Config's hosts, verified as the
-	// Config demands; address is "host:port" as in Config.Hosts, and any other
-	// address is refused with ErrInsecureTLS. It works after the login too, for
-	// cancel requests.
+	// Config demands; address is "host:port" with the Name or the Addr of one of
+	// Config.Hosts, and any other address is refused with ErrInsecureTLS. It works
+	// after the login too, for cancel requests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -94,7 +94,7 @@ func NewConnector(cfg *Config) (*Connector, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Connector{cfg: checked, driver: Driver{}, dial: floor.dial}
+	c := &Connector{cfg: checked, driver: NewDriver(checked.Base), dial: floor.dial}
 	if err := c.setBase(floor); err != nil {
 		return nil, err
 	}
@@ -129,7 +129,8 @@ func (c *Connector) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "azurepg.Connector(%d host(s), %v)", len(c.cfg.Hosts), c.tokens)
 }
 
-// Driver returns the Driver that c was opened by.
+// Driver returns the Driver that c was opened by; for a Connector from code, one
+// with the same base.
 func (c *Connector) Driver() driver.Driver { return c.driver }
 
 // Stats returns the counters.

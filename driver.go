@@ -10,7 +10,8 @@
 // # What it hands out
 //
 // The connections in the pool are the PostgreSQL driver's own: pgx's
-// *stdlib.Conn, unless Config.Base says otherwise. Queries take the same way as
+// *stdlib.Conn, unless Config.Base says otherwise; package pq is lib/pq for it,
+// under the driver name "azurepg-pq". Queries take the same way as
 // without azurepg, db.Conn(ctx).Raw reaches COPY, batches and LISTEN, and errors
 // of queries are *pgconn.PgError as ever.
 //
@@ -58,8 +59,19 @@ const DriverName = "azurepg"
 func init() { sql.Register(DriverName, Driver{}) }
 
 // Driver is the driver that sql.Open("azurepg", dsn) uses. The zero value is
-// ready; all Drivers are equal.
-type Driver struct{}
+// ready, and pgx is its base; NewDriver makes one with another base.
+type Driver struct {
+	base *Base // nil: pgx. A pointer, so that Drivers can be compared
+}
+
+// NewDriver returns a Driver with that base, to be registered under a name of its
+// own; nil is pgx. Package pq registers "azurepg-pq" so.
+func NewDriver(base Base) Driver {
+	if base == nil {
+		return Driver{}
+	}
+	return Driver{&base}
+}
 
 var (
 	_ driver.Driver        = Driver{}
@@ -76,10 +88,14 @@ func (d Driver) OpenConnector(dsn string) (driver.Connector, error) {
 	for key := range cfg.PoolParams {
 		return nil, &DSNError{Key: key, Err: errors.New("the pool of database/sql is set by code: DB.SetMaxOpenConns, SetMaxIdleConns, SetConnMaxLifetime, SetConnMaxIdleTime (pool_* keys are for azurepg.NewPool)")}
 	}
+	if d.base != nil {
+		cfg.Base = *d.base
+	}
 	c, err := NewConnector(cfg)
 	if err != nil {
 		return nil, err
 	}
+	c.driver = d
 	return c, nil
 }
 

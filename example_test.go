@@ -150,6 +150,39 @@ func ExampleConnector_raw() {
 	}
 }
 
+// LISTEN waits on one connection of pgx's own, for as long as that lasts; the next
+// one logs in with a token that is valid then. (With lib/pq as the base: see
+// package pq.)
+func ExampleConnector_listen() {
+	ctx := context.Background()
+	db, err := sql.Open("azurepg", "postgres://app@mydb.postgres.database.azure.com/shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	err = conn.Raw(func(c any) error {
+		own := c.(*stdlib.Conn).Conn()
+		if _, err := own.Exec(ctx, "listen orders"); err != nil {
+			return err
+		}
+		for {
+			note, err := own.WaitForNotification(ctx)
+			if err != nil {
+				return err
+			}
+			fmt.Println(note.Channel, note.Payload)
+		}
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
 func ExampleRedact() {
 	fmt.Println(azurepg.Redact("dialling postgres://app:s3cret@db.example.com/shop"))
 	// Output: dialling postgres://app:[redacted]@db.example.com/shop

@@ -147,16 +147,18 @@ func TestServerOfAnotherKindIsExplained(t *testing.T) {
 		{azurepgtest.OtherName, `is not for "127.0.0.1" but for "db.example.com"`},
 		{azurepgtest.SelfSigned, "signed by an authority that is not trusted here"},
 	} {
-		t.Run(string(row.evil), func(t *testing.T) {
-			t.Parallel()
-			rec := azurepgtest.Record(t, row.evil)
-			err := doors["database/sql"](t.Context(), toRecorder(t, rec, "verify-full"))
-			if err == nil {
-				t.Fatal("connected")
-			}
-			wantParts(t, err, "azurepg: ", row.says)
-			wantNothing(t, rec)
-		})
+		for _, b := range bases {
+			t.Run(string(row.evil)+", "+b.name, func(t *testing.T) {
+				t.Parallel()
+				rec := azurepgtest.Record(t, row.evil)
+				err := b.connect(t.Context(), toRecorder(t, rec, "verify-full"))
+				if err == nil {
+					t.Fatal("connected")
+				}
+				wantParts(t, err, "azurepg: ", row.says)
+				wantNothing(t, rec)
+			})
+		}
 	}
 }
 

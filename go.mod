@@ -7,7 +7,7 @@ require (
 	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0 // the credentials that azure_credential names
 	github.com/DATA-DOG/go-sqlmock v1.5.2 // tests: a Base that is no PostgreSQL driver
 	github.com/jackc/pgx/v5 v5.12.0 // the default base; pgproto3 in azurepgtest
-	github.com/lib/pq v1.12.3 // tests of azurepgtest, and soon the second base
+	github.com/lib/pq v1.12.3 // the second base, package pq
 )
 
 require (

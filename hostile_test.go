@@ -40,16 +40,8 @@ func toRecorder(t *testing.T, rec *azurepgtest.Recorder, mode string) *azurepg.C
 	return cfg
 }
 
-// doors are the ways to a connection. Each must end in an error.
-var doors = map[string]func(context.Context, *azurepg.Config) error{
-	"database/sql": func(ctx context.Context, cfg *azurepg.Config) error {
-		c, err := azurepg.NewConnector(cfg)
-		if err != nil {
-			return err
-		}
-		_, err = c.Connect(ctx)
-		return err
-	},
+// doors are the ways to a connection, those of bases too.
+var doors = withBases(map[string]func(context.Context, *azurepg.Config) error{
 	"pgxpool": func(ctx context.Context, cfg *azurepg.Config) error {
 		c, err := azurepg.NewConnector(cfg)
 		if err != nil {
@@ -87,7 +79,7 @@ var doors = map[string]func(context.Context, *azurepg.Config) error{
 		_, err = c.Connect(ctx)
 		return err
 	},
-}
+})
 
 // wantNothing fails the test if a byte of the token has arrived at rec.
 func wantNothing(t *testing.T, rec *azurepgtest.Recorder) {
@@ -140,7 +132,7 @@ func TestNoTokenReachesAServerBelowTheFloor(t *testing.T) {
 
 func TestNoTokenAnswersAnotherKindOfAuthentication(t *testing.T) {
 	for _, evil := range []azurepgtest.Evil{azurepgtest.AsksMD5, azurepgtest.AsksSCRAM, azurepgtest.AsksNothing} {
-		for _, door := range []string{"database/sql", "pgxpool"} {
+		for _, door := range loginDoors {
 			t.Run(string(evil)+", "+door, func(t *testing.T) {
 				t.Parallel()
 				rec := azurepgtest.Record(t, evil)
@@ -154,19 +146,24 @@ func TestNoTokenAnswersAnotherKindOfAuthentication(t *testing.T) {
 }
 
 func TestRecorderWouldSeeTheToken(t *testing.T) {
-	rec := azurepgtest.Record(t, azurepgtest.AsksPassword)
-	_ = doors["database/sql"](t.Context(), toRecorder(t, rec, "verify-full"))
-	if got := rec.Passwords(); len(got) != 1 || got[0] != bearer {
-		t.Errorf("passwords: %q; want the token once: the other tests prove nothing", got)
-	}
-	if bytes.Contains(rec.Clear(), []byte(bearer)) {
-		t.Error("the token arrived in clear")
+	for _, door := range loginDoors {
+		t.Run(door, func(t *testing.T) {
+			t.Parallel()
+			rec := azurepgtest.Record(t, azurepgtest.AsksPassword)
+			_ = doors[door](t.Context(), toRecorder(t, rec, "verify-full"))
+			if got := rec.Passwords(); len(got) != 1 || got[0] != bearer {
+				t.Errorf("passwords: %q; want the token once: the other tests prove nothing", got)
+			}
+			if bytes.Contains(rec.Clear(), []byte(bearer)) {
+				t.Error("the token arrived in clear")
+			}
+		})
 	}
 }
 
 func TestNoPlaintextRetryAfterARefusal(t *testing.T) {
 	for _, mode := range []string{"require", "verify-full"} {
-		for _, door := range []string{"database/sql", "pgxpool"} {
+		for _, door := range loginDoors {
 			t.Run(mode+", "+door, func(t *testing.T) {
 				t.Parallel()
 				rec := azurepgtest.Record(t, azurepgtest.Downgrades)
@@ -186,7 +183,7 @@ func TestNoPlaintextRetryAfterARefusal(t *testing.T) {
 }
 
 func TestAfterARefusalNoOtherHostGetsTheToken(t *testing.T) {
-	for _, door := range []string{"database/sql", "pgxpool"} {
+	for _, door := range loginDoors {
 		t.Run(door, func(t *testing.T) {
 			t.Parallel()
 			first, second := azurepgtest.Record(t, azurepgtest.Downgrades), azurepgtest.Record(t, azurepgtest.AsksPassword)

@@ -224,15 +224,17 @@ func TestNoSecretOfALeakyDSNComesOutOfAPool(t *testing.T) {
 		} else {
 			w.fail(t, "ParseDSN of "+what, err)
 		}
-		db, err := sql.Open(azurepg.DriverName, row.DSN)
-		if err == nil {
-			w.print("*sql.DB of "+what, db)
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			err = db.PingContext(ctx)
-			cancel()
-			_ = db.Close()
+		for _, b := range bases {
+			db, err := sql.Open(b.driver, row.DSN)
+			if err == nil {
+				w.print("*sql.DB of "+what, db)
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				err = db.PingContext(ctx)
+				cancel()
+				_ = db.Close()
+			}
+			w.fail(t, b.name+", "+what, err)
 		}
-		w.fail(t, what, err)
 		_, err = azurepg.NewPool(t.Context(), row.DSN)
 		w.fail(t, "NewPool of "+what, err)
 		w.wantNone(t, row.Secrets...)

@@ -99,9 +99,9 @@ var loginFaults = []loginFault{
 		advice: "compare with " + listPrincipals + "; if it is missing, an Entra administrator makes it there: " + createRole, readme: true}},
 
 	// Not about the token.
-	{words: []string{"server did not complete authentication"}, explanation: explanation{
+	{words: []string{"server did not complete authentication", "asked for no password"}, explanation: explanation{
 		says: "server did not complete authentication", means: "the server lets everybody in and was sent nothing: it is no Azure Database for PostgreSQL", advice: "check host and port"}},
-	{words: []string{"authentication method requirement"}, explanation: explanation{
+	{words: []string{"authentication method requirement", "only sent as a cleartext password"}, explanation: explanation{
 		says: "authentication method requirement", means: "the server asks for a password and not for a token: this role is not an Entra role, or Entra authentication is off",
 		advice: "look whether the role is listed: " + listPrincipals + "; if not, an Entra administrator makes it there: " + createRole}},
 	{words: []string{"offers no tls", "refused tls"}, explanation: explanation{

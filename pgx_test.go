@@ -372,13 +372,16 @@ func TestHostileEnvironmentChangesNothing(t *testing.T) {
 		"PGHOST=/tmp", "PGPORT=bogus", "PGUSER=nobody", "PGDATABASE=nothing", "PGCONNECT_TIMEOUT=bogus", "PGTARGETSESSIONATTRS=bogus",
 		"PGCHANNELBINDING=require", "PGREQUIREAUTH=md5", "PGMINPROTOCOLVERSION=bogus", "PGMAXPROTOCOLVERSION=bogus", "PGSSLCERTMODE=bogus",
 		"PGTZ=bogus", "PGOPTIONS=-c bogus=1", "PGAPPNAME=bogus", "PGSSLSNI=0", "PGSSLPASSWORD=x")
-	c, err := azurepg.NewConnector(explicit) // a Config says it all
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantUser(t, openConnector(t, c), app.Name)
-	if _, err := c.PoolConfig(); err != nil {
-		t.Error(err)
+	for _, b := range bases { // a Config says it all
+		explicit.Base = b.base
+		c, err := azurepg.NewConnector(explicit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantUser(t, openConnector(t, c), app.Name)
+		if _, err := c.PoolConfig(); err != nil && b.base == nil {
+			t.Error(err)
+		}
 	}
 }
 

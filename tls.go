@@ -202,14 +202,14 @@ func (f *floor) verifyChain(state tls.ConnectionState) error {
 // dial opens a verified TLS connection to the host of the Config whose
 // "host:port" is address: the one dial function for bases without a TLS
 // that azurepg can look into. Hosts that differ only in their Addr are tried in
-// order.
+// order, unless address has the Addr of one.
 func (f *floor) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	err := fmt.Errorf("%w: only the hosts of the DSN are dialled", ErrInsecureTLS)
 	if network != "tcp" && network != "tcp4" && network != "tcp6" {
 		return nil, err
 	}
 	for i, h := range f.hosts {
-		if h.address() != address {
+		if h.address() != address && h.dialAddress() != address {
 			continue
 		}
 		var conn net.Conn

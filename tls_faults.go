@@ -61,7 +61,7 @@ var tlsFaults = []tlsFault{
 	{is: says("offers no TLS"), explanation: explanation{
 		says: "offers no TLS", means: "{error}; nothing was sent", advice: "check host and port, Azure's servers always speak TLS; on a server of your own set ssl = on"}},
 	{is: func(_ *floor, err error) bool { return errors.Is(err, ErrInsecureTLS) }, explanation: explanation{
-		says: "a token is only ever sent inside TLS", means: "{error}", advice: "nothing was sent"}},
+		says: "a token is only ever sent inside TLS", means: "{ours}", advice: "nothing was sent"}},
 }
 
 func isAuthority(err error) bool { return errors.As(err, new(x509.UnknownAuthorityError)) }
@@ -90,7 +90,8 @@ func (f *floor) fault(err error) *tlsFault {
 }
 
 func tlsFacts(err error) map[string]string {
-	facts := map[string]string{"error": quoteForeign(err.Error()), "now": time.Now().UTC().Format(time.RFC3339)}
+	quoted := quoteForeign(err.Error())
+	facts := map[string]string{"error": quoted, "ours": strings.Trim(quoted, `"`), "now": time.Now().UTC().Format(time.RFC3339)}
 	var name x509.HostnameError
 	if errors.As(err, &name) {
 		facts["host"] = quoteForeign(name.Host)

@@ -6,9 +6,13 @@ go 1.25.0
 
 require (
 	github.com/azurepg/azurepg v0.0.0
-	github.com/uptrace/bun v1.3.0 // the ORM of quickstart
+	github.com/golang-migrate/migrate/v4 v4.19.1 // pqbase: migrations; the newest that does not need a newer Go
+	github.com/jmoiron/sqlx v1.4.0 // pqbase
+	github.com/lib/pq v1.12.3 // pqbase: the types of the base
+	github.com/uptrace/bun v1.3.0 // the ORM of quickstart, and pqbase
 	github.com/uptrace/bun/dialect/pgdialect v1.3.0 // its PostgreSQL dialect
-	golang.org/x/sync v0.22.0 // indirect
+	gorm.io/driver/postgres v1.6.3 // pqbase: gorm's PostgreSQL dialect
+	gorm.io/gorm v1.31.2 // pqbase
 )
 
 require (
@@ -23,6 +27,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/jinzhu/inflection v1.0.0 // indirect
+	github.com/jinzhu/now v1.1.5 // indirect
 	github.com/kylelemons/godebug v1.1.0 // indirect
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
 	github.com/puzpuzpuz/xsync/v3 v3.5.1 // indirect
@@ -31,6 +36,7 @@ require (
 	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
 	golang.org/x/crypto v0.55.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 )

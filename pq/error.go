@@ -1,0 +1,59 @@
+package pq
+
+import (
+	"errors"
+	"strings"
+	"unicode"
+
+	"github.com/lib/pq"
+)
+
+// connectError is why no host would do. *pq.Error is reachable through it.
+type connectError struct {
+	hosts []host
+	errs  []error // of hosts
+	sent  bool    // the last one has been sent the token
+}
+
+func (e *connectError) add(h host, sent bool, err error) {
+	e.hosts, e.errs, e.sent = append(e.hosts, h), append(e.errs, err), sent
+}
+
+// final reports whether the last error is one after which no other host is
+// asked: a refused login, a database that is missing or closed to the role.
+func (e *connectError) final() bool {
+	var server *pq.Error
+	if !errors.As(e.errs[len(e.errs)-1], &server) {
+		return false
+	}
+	const invalidCatalogName, insufficientPrivilege = "3D000", "42501"
+	code := server.SQLState()
+	return strings.HasPrefix(code, "28") || code == invalidCatalogName || code == insufficientPrivilege
+}
+
+// Error is one line. What a server said in it is foreign: it is cut, and cannot
+// move the cursor.
+func (e *connectError) Error() string {
+	var b strings.Builder
+	b.WriteString("azurepg: failed to connect to ")
+	for i, h := range e.hosts {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(h.address + ": " + strings.TrimPrefix(e.errs[i].Error(), "azurepg: "))
+	}
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, b.String())
+	const limit = 1000
+	if len(text) > limit {
+		text = text[:limit] + "…"
+	}
+	return text
+}
+
+func (e *connectError) Unwrap() []error    { return e.errs }
+func (e *connectError) PasswordSent() bool { return e.sent }
