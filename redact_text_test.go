@@ -1,11 +1,9 @@
 package azurepg
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -172,17 +170,7 @@ func TestTokenCutOffAnywhereIsHidden(t *testing.T) {
 }
 
 func TestRedactHidesWhatOtherDriversPrint(t *testing.T) {
-	data, err := os.ReadFile("testdata/leaky_dsns.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []struct {
-		DSN     string
-		Secrets []string
-	}
-	if err := json.Unmarshal(data, &rows); err != nil {
-		t.Fatal(err)
-	}
+	rows := LeakyDSNs(t)
 	// White space ends a value without quotes; the others do not look like a secret.
 	except := []string{"host=h user=u password=HUN TER2 sslmode=bogus", "host=h user=u password=HUN\nTER2 sslmode=bogus",
 		"postgres://u:HUN\nTER2@h:5432/d?sslmode=require", "postgres://u:HUN\nTER2@h/d?sslmode=bogus",
