@@ -40,8 +40,15 @@ examples:
 	cd examples && go test $(RACE) -timeout 5m ./...
 
 # Not part of make test.
+FUZZTIME ?= 1m # for each target
+
 fuzz:
-	go test -run '^$$' -fuzz FuzzParseDSN -fuzztime 5m .
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
 
 bench:
 	go test -run '^$$' -bench . -benchmem .
