@@ -123,6 +123,9 @@ func TestKilledConnectionsAreGoneAndNewOnesAreFine(t *testing.T) {
 	if got := s.Postgres.KillConnections(); got != 10 {
 		t.Errorf("KillConnections() = %d; want 10", got)
 	}
+	if got := s.Postgres.KillConnections(); got != 0 {
+		t.Errorf("KillConnections() = %d at once again; want 0", got)
+	}
 	for _, conn := range all {
 		if _, err := conn.Exec(t.Context(), "select 1"); err == nil {
 			t.Error("a killed connection answers")
