@@ -62,6 +62,10 @@ func TestDSNIsAURLThatSurvivesParsing(t *testing.T) {
 			t.Errorf("%q: a second DSN is another", name)
 		}
 	}
+	renewed := shared.Entra.NewSecret(shared.AddServicePrincipal("dsn"))
+	if u, err := url.Parse(shared.DSN("dsn")); err != nil || u.Query().Get("azure_client_secret") != renewed {
+		t.Error("the DSN has a secret that is no longer taken")
+	}
 	member := shared.AddServicePrincipal("dsn member")
 	shared.AddGroup("dsn group", member)
 	if dsn := shared.DSN("dsn group"); !strings.Contains(dsn, member.ClientID) || !strings.Contains(dsn, "dsn%20group@") {
