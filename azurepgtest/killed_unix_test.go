@@ -33,7 +33,7 @@ func TestKilledProcessLeavesNothing(t *testing.T) {
 	}{
 		{"running", "azpgtest", "all", "started"},
 		{"without PostgreSQL", "azpgtest", "tokens", "started"},
-		{"in a directory of odd characters", `azpg 'a" $b;%c*`, "tokens", "started"},
+		{"in a directory of odd characters", `azpg 'a" $b;%c*,d`, "all", "started"},
 		{"as soon as there are files", "azpgtest", "all", "azpg*"},
 		{"in initdb", "azpgtest", "all", "azpg*/pg/data/base"},
 	} {
