@@ -62,7 +62,8 @@ func TestKilledProcessLeavesNothing(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			if err := child.Process.Kill(); err != nil {
+			// The whole group, as some CI systems do.
+			if err := syscall.Kill(-child.Process.Pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
 			child.Wait()
@@ -102,6 +103,7 @@ func startChild(t *testing.T, tmp, parts string) (*exec.Cmd, io.Reader) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledProcessLeavesNothing$", "-test.count=1")
 	cmd.Env = append(os.Environ(), "AZUREPGTEST_CHILD="+parts, "TMPDIR="+tmp)
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if _, err := cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
