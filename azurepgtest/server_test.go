@@ -145,6 +145,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	deleted := s.AddServicePrincipal("deleted")
+	s.Recreate(deleted)
 	app := s.AddServicePrincipal("app")
 	conn, err := login(t.Context(), s.Postgres, "app", s.Entra.Mint(app, nil))
 	if err != nil {
@@ -165,7 +167,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 		}
 	}
 	<-hung
-	if testroute.Lookup(app.ClientID, app.ObjectID, app.TenantID) != nil {
+	if testroute.Lookup(app.ClientID, app.ObjectID, app.TenantID, deleted.ClientID) != nil {
 		t.Error("azurepg's credentials still find the way here")
 	}
 	if _, err := conn.Exec(t.Context(), "select 1"); err == nil {
