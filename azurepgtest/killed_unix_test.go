@@ -32,7 +32,7 @@ func TestKilledProcessLeavesNothing(t *testing.T) {
 		name, directory, parts, until string
 	}{
 		{"running", "azpgtest", "all", "started"},
-		{"without PostgreSQL", "azpgtest", "tokens", "started"},
+		{"without PostgreSQL, in calls of az", "azpgtest", "tokens", "azpg*/az-*/reply.*"},
 		{"in a directory of odd characters", `azpg 'a" $b;%c*,d`, "all", "started"},
 		{"as soon as there are files", "azpgtest", "all", "azpg*"},
 		{"in initdb", "azpgtest", "all", "azpg*/pg/data/base"},
@@ -85,7 +85,9 @@ func startAndStay(t *testing.T, parts string) {
 		t.Fatal(err)
 	}
 	port := "none"
-	if s.Postgres != nil {
+	if s.Postgres == nil {
+		go askAzureCLI(s)
+	} else {
 		role := filepath.Base(os.Getenv("TMPDIR"))
 		conn, err := login(t.Context(), s.Postgres, role, s.Entra.Mint(s.AddServicePrincipal(role), nil))
 		if err != nil {
@@ -96,6 +98,21 @@ func startAndStay(t *testing.T, parts string) {
 	}
 	fmt.Println(port)
 	io.Copy(io.Discard, os.Stdin) // as long as the parent lives
+}
+
+// askAzureCLI runs az all the time, several at once and each out of reach of a signal to
+// our group, so that a kill finds calls at every stage.
+func askAzureCLI(s *azurepgtest.Server) {
+	az := s.AzureCLI(s.AddUser("alice@contoso.com"))
+	for range 8 {
+		go func() {
+			for {
+				cmd := exec.Command(filepath.Join(az.Dir, "az"), "account", "show")
+				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+				cmd.Run()
+			}
+		}()
+	}
 }
 
 func startChild(t *testing.T, tmp, parts string) (*exec.Cmd, io.Reader) {
