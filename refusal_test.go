@@ -54,6 +54,15 @@ func TestEveryFailedLoginIsExplained(t *testing.T) {
 		{name: "the tenant asked for", err: serverError("28P01 The access token has invalid format. Acquire a new token and retry."), cfg: Config{TenantID: homeTenant}, says: []string{"could not read the token", homeTenant}},
 		{name: "a tenant asked for by its domain", err: serverError("28P01 The access token has invalid format."), cfg: Config{TenantID: "contoso.com"}, says: []string{"could not read the token"}},
 
+		{name: "not yet valid, by the claims alone", err: serverError("28P01 no"), claims: fmt.Sprintf(ofApp+`,"nbf":%d`, in(10*time.Minute)), says: []string{"valid only in 10m0s"}},
+		{name: "another tenant, by the claims alone", err: serverError("28P01 no"), cfg: Config{TenantID: appOID}, says: []string{homeTenant, "azure_tenant_id"}},
+		{name: "expired, says the server, and the token says nothing", err: serverError("28P01 The access token has expired."), claims: "-", says: []string{"does not say when: try again"}},
+		{name: "audience, and the token says nothing", err: serverError("28P01 The access token does not have a valid audience claim."), claims: "-", says: []string{"the token is for another service, and"}},
+		{name: "format, and the token says nothing", err: serverError("28P01 The access token has invalid format."), claims: "-", says: []string{"its tenant, an unknown one: "}},
+
+		{name: "another object id, and the clock is ahead", err: serverError("28P01 Service Principal oid mismatch for role[X]"), claims: fmt.Sprintf(ofApp+`,"exp":%d`, in(-time.Hour)), says: []string{"another object id"}},
+		{name: "an application as a user, and the clock is behind", err: serverError("28P01 neither an AAD_AUTH_TOKENTYPE_APP_USER or"), claims: fmt.Sprintf(ofApp+`,"nbf":%d`, in(time.Hour)), says: []string{"the role is of a user"}},
+		{name: "no LOGIN, and the clock is behind", err: serverError(`28000 role "X" is not permitted to log in`), claims: fmt.Sprintf(ofApp+`,"nbf":%d`, in(time.Hour)), says: []string{"no LOGIN"}},
 		{name: "an application as a user", err: serverError("28P01 Azure AD user token for role[X] is neither an AAD_AUTH_TOKENTYPE_APP_USER or an AAD_AUTH_TOKENTYPE_APP_OBO token."),
 			says: []string{"the role is of a user, but the token is of an application", "'" + appOID + "', 'service', false, false)"}},
 		{name: "an application as a user, new wording", err: serverError(`28000 Microsoft Entra user token for role "X" is neither an AAD_AUTH_TOKENTYPE_APP_USER or an AAD_AUTH_TOKENTYPE_APP_OBO token.`), says: []string{"the role is of a user"}},
