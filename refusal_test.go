@@ -1,8 +1,10 @@
 package azurepg
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +175,32 @@ func TestSQLInAdviceIsQuoted(t *testing.T) {
 	}
 	if got := fill("{role} {oid}", map[string]string{"role": "{oid}", "oid": "1"}); got != "{oid} 1" {
 		t.Errorf("a fact was filled in itself: %s", got)
+	}
+}
+
+// The claims of a token are foreign, and so is the role's name.
+func TestClaimsCannotLeaveTheirPlace(t *testing.T) {
+	hostile := "a\nb\r\x1b[31m\u202e\u2028'\"`; drop role x; --{oid}{" + strings.Repeat("ü", 100000)
+	raw, err := json.Marshal(map[string]any{"oid": hostile, "appid": hostile, "tid": hostile, "upn": hostile, "aud": []string{hostile, hostile}, "xms_mirid": hostile, "idtyp": "app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Connector{cfg: &Config{Database: hostile}, tokens: NewTokenCache(nil, nil)}
+	server := serverError("28P01 no")
+	f := c.failedLogin(Login{User: hostile, Password: Secret(fakeJWT(string(raw)))}, server)
+	for i := range loginFaults {
+		e := newAuthError(f, server, server, true)
+		e.Advice = loginFaults[i].text(f.facts())
+		text := e.Error()
+		if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) || len(text) > 4000 {
+			t.Errorf("row %d: %d bytes, %.400q", i, len(text), text)
+		}
+		for _, sql := range []string{sqlLiteral(hostile), sqlName(hostile)} {
+			quote := sql[:1]
+			if inner := strings.ReplaceAll(sql[1:len(sql)-1], quote+quote, ""); strings.Contains(inner, quote) {
+				t.Errorf("%s is closed too soon", sql)
+			}
+		}
 	}
 }
 
