@@ -51,7 +51,7 @@ var shapesAt = func() (at [256]uint8) {
 //
 // Redact works by shape, and prefers to hide too much: a word after "password:"
 // goes even where it is prose. A value that is not in quotes ends at white space,
-// or where punctuation leads to the next key. A text without secrets comes back as
+// in ADO.NET's strings at a semicolon, or where punctuation leads to the next key. A text without secrets comes back as
 // it is, without an allocation; Redact(Redact(s)) is Redact(s).
 func Redact(s string) string {
 	// What is hidden can change how the rest reads, so look until nothing is found:
