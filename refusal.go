@@ -152,6 +152,6 @@ const listPrincipals = "`select * from pgaadauth_list_principals(false)` in data
 func noUserError(c claims) error {
 	hint := "the token is of " + c.describe()
 	return &DSNError{Key: "user", Err: fmt.Errorf(
-		"the token does not say the role's name, set user (%s): %s lists the roles, %s those that exist",
-		hint, listPrincipals, "`select rolname from pg_roles`")}
+		"the token does not say the role's name, set user (%s): %s lists the roles of principals",
+		hint, listPrincipals)}
 }

@@ -90,7 +90,7 @@ func TestTokenThatAServerRepeatsIsShownNowhere(t *testing.T) {
 				e.Code = strings.ReplaceAll(row.state, "{token}", password)
 				return e
 			})
-			for _, door := range []string{"database/sql", "pgxpool"} {
+			for _, door := range loginDoors {
 				w := newWitness(t)
 				cfg.Logger = w.logger
 				w.fail(t, door, oneLine(doors[door](t.Context(), cfg)))
@@ -107,12 +107,14 @@ func TestServersWordsStayInTheirPlace(t *testing.T) {
 			cfg := answeringServer(t, giving(bearer), func(string) *pgproto3.ErrorResponse {
 				return &pgproto3.ErrorResponse{Severity: "FATAL", Code: state, Message: words}
 			})
-			err := doors["database/sql"](t.Context(), cfg)
-			if err == nil {
-				t.Fatal("connected")
-			}
-			if text := err.Error(); strings.ContainsAny(text, "\n\r\x1b\u202e\u2028\ufffd") || len(text) > 2000 || !strings.Contains(text, state) && len(words) < 1000 {
-				t.Errorf("%s, %s: %.300q of %d bytes", state, name, text, len(text))
+			for _, b := range bases {
+				err := b.connect(t.Context(), cfg)
+				if err == nil {
+					t.Fatal("connected")
+				}
+				if text := err.Error(); strings.ContainsAny(text, "\n\r\x1b\u202e\u2028\ufffd") || len(text) > 2000 || !strings.Contains(text, state) && len(words) < 1000 {
+					t.Errorf("%s, %s, %s: %.300q of %d bytes", b.name, state, name, text, len(text))
+				}
 			}
 		}
 	}
