@@ -1,0 +1,103 @@
+// Package exampletest runs the examples over Azure on loopback, with both base
+// drivers, while tokens expire and connections come and go.
+package exampletest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/azurepg/azurepg"
+	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/pq"
+)
+
+// Azure is the server that the tests of a package share; Main starts it.
+var Azure *azurepgtest.Server
+
+// role is whom the examples log in as.
+const role = "shop"
+
+// Main is the TestMain of an example. It returns the exit code.
+func Main(m *testing.M) int {
+	var err error
+	if Azure, err = azurepgtest.New(nil); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	Azure.Entra.SetLifetime(3 * time.Second) // so that one is renewed about every second
+	code := m.Run()
+	if err := Azure.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
+}
+
+// WithEachBase runs f for pgx and for lib/pq, each with an empty database, at the
+// same time.
+func WithEachBase(t *testing.T, f func(t *testing.T, driver, dsn string)) {
+	t.Helper()
+	for _, driver := range []string{azurepg.DriverName, pq.DriverName} {
+		t.Run(driver, func(t *testing.T) {
+			t.Parallel()
+			f(t, driver, Azure.NewDatabase(t, role))
+		})
+	}
+}
+
+// WhileTokensRotate calls use until two tokens have been renewed and two
+// connections of pool, which live 50 ms at most, replaced. No call may fail, no
+// login may be refused.
+func WhileTokensRotate(t *testing.T, pool *sql.DB, use func(context.Context) error) {
+	t.Helper()
+	pool.SetConnMaxLifetime(50 * time.Millisecond)
+	tokens := Azure.Entra.TokenRequests()
+	deadline := time.Now().Add(20 * time.Second)
+	for calls := 1; ; calls++ {
+		if err := use(t.Context()); err != nil {
+			t.Fatalf("call %d: %v", calls, err)
+		}
+		renewed, replaced := Azure.Entra.TokenRequests()-tokens, pool.Stats().MaxLifetimeClosed
+		if renewed >= 2 && replaced >= 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d tokens renewed and %d connections replaced in %d calls; want 2 of each", renewed, replaced, calls)
+		}
+	}
+	if n := Azure.Postgres.Refusals(); n > 0 {
+		t.Errorf("%d logins refused, the last one: %s", n, Azure.Postgres.LastRefusal())
+	}
+}
+
+// Output runs an example's main function as by hand, with a DSN and nothing else,
+// twice on one database, and returns what the second run printed. If main ends the
+// process, that says why.
+func Output(t *testing.T, main func()) string {
+	t.Helper()
+	t.Setenv("DATABASE_URL", Azure.NewDatabase(t, role))
+	args, stdout := os.Args, os.Stdout
+	defer func() { os.Args, os.Stdout = args, stdout }()
+	os.Args = args[:1]
+	var printed []byte
+	for range 2 {
+		file, err := os.Create(t.TempDir() + "/stdout")
+		if err != nil {
+			t.Fatal(err)
+		}
+		os.Stdout = file
+		main()
+		if _, err = file.Seek(0, io.SeekStart); err == nil {
+			printed, err = io.ReadAll(file)
+		}
+		if _ = file.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return string(printed)
+}
