@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"os"
 	"strings"
 	"testing"
@@ -17,18 +16,12 @@ import (
 func TestMain(m *testing.M) { os.Exit(exampletest.Main(m)) }
 
 func TestProgramRunsWithADSNAndNothingElse(t *testing.T) {
-	if got, want := exampletest.Output(t, main), "lamp [light new] map[watt:9]\n"; got != want {
-		t.Errorf("got %q; want %q", got, want)
-	}
+	exampletest.Prints(t, main, "lamp [light new] map[watt:9]\n")
 }
 
 func TestEntWorksWhileTokensRotate(t *testing.T) {
 	exampletest.WithEachBase(t, func(t *testing.T, driver, dsn string) {
-		db, err := sql.Open(driver, dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
+		db := exampletest.Open(t, driver, dsn)
 		client := client(db)
 		exampletest.WhileTokensRotate(t, db, func(ctx context.Context) error {
 			_, err := use(ctx, client)

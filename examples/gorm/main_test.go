@@ -23,9 +23,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(exampletest.Main(m)) }
 
 func TestProgramRunsWithADSNAndNothingElse(t *testing.T) {
-	if got, want := exampletest.Output(t, main), "lamp [light new] map[watt:9]\n"; got != want {
-		t.Errorf("got %q; want %q", got, want)
-	}
+	exampletest.Prints(t, main, "lamp [light new] map[watt:9]\n")
 }
 
 // opened is open, and closes its pool when the test ends.
@@ -44,18 +42,9 @@ func opened(t *testing.T, dialect postgres.Config) *gorm.DB {
 	return db
 }
 
-func openSQL(t *testing.T, driver, dsn string) *sql.DB {
-	t.Helper()
-	pool, err := sql.Open(driver, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pool
-}
-
 func TestGormWorksWhileTokensRotate(t *testing.T) {
 	exampletest.WithEachBase(t, func(t *testing.T, driver, dsn string) {
-		overPool := postgres.Config{Conn: openSQL(t, driver, dsn)}
+		overPool := postgres.Config{Conn: exampletest.Open(t, driver, dsn)}
 		if driver == pq.DriverName {
 			overPool.DriverName = driver
 		}
@@ -95,7 +84,7 @@ func TestMigratorNeedsToKnowTheDriver(t *testing.T) {
 			t.Parallel()
 			dialect := postgres.Config{DriverName: row.gormsName, DSN: exampletest.Azure.NewDatabase(t, "shop")}
 			if row.conn {
-				dialect.Conn = openSQL(t, row.driver, dialect.DSN)
+				dialect.Conn = exampletest.Open(t, row.driver, dialect.DSN)
 			}
 			db := opened(t, dialect)
 			var err error
@@ -147,8 +136,8 @@ func TestWhatDiffersFromPostgresOpen(t *testing.T) {
 	u.Scheme, u.User = "postgres", url.UserPassword("stock", "pw")
 	u.RawQuery = url.Values{"sslmode": {"verify-full"}, "sslrootcert": {exampletest.Azure.Postgres.CAFile}}.Encode()
 	own := opened(t, postgres.Config{DSN: u.String() + timezone, PreferSimpleProtocol: true})
-	ours := opened(t, postgres.Config{Conn: openSQL(t, azurepg.DriverName, dsn+timezone), PreferSimpleProtocol: true})
-	simple := opened(t, postgres.Config{Conn: openSQL(t, azurepg.DriverName, dsn+"&default_query_exec_mode=simple_protocol")})
+	ours := opened(t, postgres.Config{Conn: exampletest.Open(t, azurepg.DriverName, dsn+timezone), PreferSimpleProtocol: true})
+	simple := opened(t, postgres.Config{Conn: exampletest.Open(t, azurepg.DriverName, dsn+"&default_query_exec_mode=simple_protocol")})
 
 	if got := []int{prepared(t, own), prepared(t, ours), prepared(t, simple)}; got[0] != 0 || got[1] == 0 || got[2] != 0 {
 		t.Errorf("prepared statements of gorm's own, ours, and ours with default_query_exec_mode: %v; want none, some, none", got)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"os"
 	"testing"
@@ -16,9 +15,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(exampletest.Main(m)) }
 
 func TestProgramRunsWithADSNAndNothingElse(t *testing.T) {
-	if got, want := exampletest.Output(t, main), "lamp [light new] {\"watt\": 9}\n"; got != want {
-		t.Errorf("got %q; want %q", got, want)
-	}
+	exampletest.Prints(t, main, "lamp [light new] {\"watt\": 9}\n")
 }
 
 func TestSqlxWorksWhileTokensRotate(t *testing.T) {
@@ -37,11 +34,7 @@ func TestSqlxWorksWhileTokensRotate(t *testing.T) {
 
 // What the example says of BindDriver, and of NewDb in its place.
 func TestBindVariablesNeedBindDriverOrAKnownName(t *testing.T) {
-	db, err := sql.Open(azurepg.DriverName, exampletest.Azure.NewDatabase(t, "shop"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := exampletest.Open(t, azurepg.DriverName, exampletest.Azure.NewDatabase(t, "shop"))
 	for _, row := range []struct{ driver, state string }{{"unheard of", "42601"}, {"pgx", ""}} {
 		_, err := sqlx.NewDb(db, row.driver).NamedExec(`select cast(:n as int)`, map[string]any{"n": 1})
 		var server interface{ SQLState() string }

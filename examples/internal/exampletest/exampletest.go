@@ -6,7 +6,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"io"
 	"os"
 	"testing"
 	"time"
@@ -75,29 +74,43 @@ func WhileTokensRotate(t *testing.T, pool *sql.DB, use func(context.Context) err
 	}
 }
 
-// Output runs an example's main function as by hand, with a DSN and nothing else,
-// twice on one database, and returns what the second run printed. If main ends the
-// process, that says why.
-func Output(t *testing.T, main func()) string {
+// Open is a pool that is closed when the test ends.
+func Open(t *testing.T, driver, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// Prints runs an example's main function as by hand, with a DSN and nothing else,
+// twice on one database, and wants the second run to print that. If main ends the
+// process, it says why.
+func Prints(t *testing.T, main func(), want string) {
 	t.Helper()
 	t.Setenv("DATABASE_URL", Azure.NewDatabase(t, role))
 	args, stdout := os.Args, os.Stdout
 	defer func() { os.Args, os.Stdout = args, stdout }()
 	os.Args = args[:1]
-	var printed []byte
+	var printed string
 	for range 2 {
-		file, err := os.Create(t.TempDir() + "/stdout")
+		name := t.TempDir() + "/stdout"
+		file, err := os.Create(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		os.Stdout = file
 		main()
-		if _, err = file.Seek(0, io.SeekStart); err == nil {
-			printed, err = io.ReadAll(file)
-		}
-		if _ = file.Close(); err != nil {
+		_ = file.Close()
+		bytes, err := os.ReadFile(name)
+		if err != nil {
 			t.Fatal(err)
 		}
+		printed = string(bytes)
 	}
-	return string(printed)
+	if printed != want {
+		t.Errorf("it printed %q; want %q", printed, want)
+	}
 }
