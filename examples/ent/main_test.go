@@ -32,7 +32,7 @@ func TestEntWorksWhileTokensRotate(t *testing.T) {
 
 // What the example says of ent's sql.Open.
 func TestDialectsAreEntsOwn(t *testing.T) {
-	drv, err := entsql.Open(azurepg.DriverName, exampletest.Azure.NewDatabase(t, "shop"))
+	drv, err := entsql.Open(azurepg.DriverName, exampletest.Azure(t).NewDatabase(t, "shop"))
 	if err != nil {
 		t.Fatal(err)
 	}

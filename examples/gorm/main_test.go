@@ -82,7 +82,7 @@ func TestMigratorNeedsToKnowTheDriver(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			dialect := postgres.Config{DriverName: row.gormsName, DSN: exampletest.Azure.NewDatabase(t, "shop")}
+			dialect := postgres.Config{DriverName: row.gormsName, DSN: exampletest.Azure(t).NewDatabase(t, "shop")}
 			if row.conn {
 				dialect.Conn = exampletest.Open(t, row.driver, dialect.DSN)
 			}
@@ -125,8 +125,8 @@ func noon(t *testing.T, db *gorm.DB) string {
 // to open pgx, which logs in by password here.
 func TestWhatDiffersFromPostgresOpen(t *testing.T) {
 	const timezone = "&TimeZone=Europe/Berlin"
-	dsn := exampletest.Azure.NewDatabase(t, "shop")
-	if err := exampletest.Azure.Postgres.AddPasswordRole(t.Context(), "stock", "pw", azurepgtest.SCRAM); err != nil {
+	dsn := exampletest.Azure(t).NewDatabase(t, "shop")
+	if err := exampletest.Azure(t).Postgres.AddPasswordRole(t.Context(), "stock", "pw", azurepgtest.SCRAM); err != nil {
 		t.Fatal(err)
 	}
 	u, err := url.Parse(dsn)
@@ -134,7 +134,7 @@ func TestWhatDiffersFromPostgresOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	u.Scheme, u.User = "postgres", url.UserPassword("stock", "pw")
-	u.RawQuery = url.Values{"sslmode": {"verify-full"}, "sslrootcert": {exampletest.Azure.Postgres.CAFile}}.Encode()
+	u.RawQuery = url.Values{"sslmode": {"verify-full"}, "sslrootcert": {exampletest.Azure(t).Postgres.CAFile}}.Encode()
 	own := opened(t, postgres.Config{DSN: u.String() + timezone, PreferSimpleProtocol: true})
 	ours := opened(t, postgres.Config{Conn: exampletest.Open(t, azurepg.DriverName, dsn+timezone), PreferSimpleProtocol: true})
 	simple := opened(t, postgres.Config{Conn: exampletest.Open(t, azurepg.DriverName, dsn+"&default_query_exec_mode=simple_protocol")})

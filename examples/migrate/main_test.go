@@ -79,7 +79,7 @@ func TestErrorsHaveTheirLineWithTheMatchingPackage(t *testing.T) {
 // up runs migrations in an empty database and returns golang-migrate's error.
 func up(t *testing.T, driver string, over func(*sql.DB) (database.Driver, error), files fstest.MapFS) (database.Error, error) {
 	t.Helper()
-	m, err := open(driver, exampletest.Azure.NewDatabase(t, "shop"), over, files)
+	m, err := open(driver, exampletest.Azure(t).NewDatabase(t, "shop"), over, files)
 	if err != nil {
 		t.Fatal(err)
 	}

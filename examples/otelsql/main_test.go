@@ -39,7 +39,7 @@ func TestOtelsqlWorksWhileTokensRotate(t *testing.T) {
 		if !strings.Contains(all, "duplicate key") { // errors of queries stand in spans
 			t.Error("the spans lack the unique violation")
 		}
-		for _, token := range exampletest.Azure.Entra.Tokens() {
+		for _, token := range exampletest.Azure(t).Entra.Tokens() {
 			if strings.Contains(all, token) {
 				t.Fatal("a token stands in the spans")
 			}
@@ -55,7 +55,7 @@ func TestRegisterReadsTheEnvironment(t *testing.T) {
 	if !errors.As(err, &de) || de.Key != "host" {
 		t.Errorf("without PGHOST: %v; want a DSNError with Key host", err)
 	}
-	if db, err := otelsql.Open(azurepg.DriverName, exampletest.Azure.NewDatabase(t, "shop")); err != nil {
+	if db, err := otelsql.Open(azurepg.DriverName, exampletest.Azure(t).NewDatabase(t, "shop")); err != nil {
 		t.Error(err)
 	} else if err := errors.Join(db.Ping(), db.Close()); err != nil {
 		t.Errorf("Open with a DSN: %v", err)
@@ -68,7 +68,7 @@ func TestRegisterReadsTheEnvironment(t *testing.T) {
 
 // What the example says of Raw.
 func TestRawOfRawIsTheBaseDriversOwn(t *testing.T) {
-	db, err := open(exampletest.Azure.NewDatabase(t, "shop"), nil, sdktrace.NewTracerProvider())
+	db, err := open(exampletest.Azure(t).NewDatabase(t, "shop"), nil, sdktrace.NewTracerProvider())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func TestSqlxWorksWhileTokensRotate(t *testing.T) {
 
 // What the example says of BindDriver, and of NewDb in its place.
 func TestBindVariablesNeedBindDriverOrAKnownName(t *testing.T) {
-	db := exampletest.Open(t, azurepg.DriverName, exampletest.Azure.NewDatabase(t, "shop"))
+	db := exampletest.Open(t, azurepg.DriverName, exampletest.Azure(t).NewDatabase(t, "shop"))
 	for _, row := range []struct{ driver, state string }{{"unheard of", "42601"}, {"pgx", ""}} {
 		_, err := sqlx.NewDb(db, row.driver).NamedExec(`select cast(:n as int)`, map[string]any{"n": 1})
 		var server interface{ SQLState() string }

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,24 +16,41 @@ import (
 	"github.com/azurepg/azurepg/pq"
 )
 
-// Azure is the server that the tests of a package share; Main starts it.
-var Azure *azurepgtest.Server
-
 // role is whom the examples log in as.
 const role = "shop"
 
+// server is what Azure returns. The first test to ask for it starts it, and not Main:
+// go test would not see then that PostgreSQL's place has changed, and print old results.
+var (
+	server = sync.OnceValues(func() (*azurepgtest.Server, error) {
+		s, err := azurepgtest.New(nil)
+		if err == nil {
+			s.Entra.SetLifetime(3 * time.Second) // so that one is renewed about every second
+			started = s
+		}
+		return s, err
+	})
+	started *azurepgtest.Server
+)
+
+// Azure is the server that the tests of a package share.
+func Azure(t *testing.T) *azurepgtest.Server {
+	t.Helper()
+	s, err := server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // Main is the TestMain of an example. It returns the exit code.
 func Main(m *testing.M) int {
-	var err error
-	if Azure, err = azurepgtest.New(nil); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	Azure.Entra.SetLifetime(3 * time.Second) // so that one is renewed about every second
 	code := m.Run()
-	if err := Azure.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
+	if started != nil {
+		if err := started.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	return code
 }
@@ -44,7 +62,7 @@ func WithEachBase(t *testing.T, f func(t *testing.T, driver, dsn string)) {
 	for _, driver := range []string{azurepg.DriverName, pq.DriverName} {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
-			f(t, driver, Azure.NewDatabase(t, role))
+			f(t, driver, Azure(t).NewDatabase(t, role))
 		})
 	}
 }
@@ -54,14 +72,15 @@ func WithEachBase(t *testing.T, f func(t *testing.T, driver, dsn string)) {
 // login may be refused.
 func WhileTokensRotate(t *testing.T, pool *sql.DB, use func(context.Context) error) {
 	t.Helper()
+	azure := Azure(t)
 	pool.SetConnMaxLifetime(50 * time.Millisecond)
-	tokens := Azure.Entra.TokenRequests()
+	tokens := azure.Entra.TokenRequests()
 	deadline := time.Now().Add(20 * time.Second)
 	for calls := 1; ; calls++ {
 		if err := use(t.Context()); err != nil {
 			t.Fatalf("call %d: %v", calls, err)
 		}
-		renewed, replaced := Azure.Entra.TokenRequests()-tokens, pool.Stats().MaxLifetimeClosed
+		renewed, replaced := azure.Entra.TokenRequests()-tokens, pool.Stats().MaxLifetimeClosed
 		if renewed >= 2 && replaced >= 2 {
 			break
 		}
@@ -69,8 +88,8 @@ func WhileTokensRotate(t *testing.T, pool *sql.DB, use func(context.Context) err
 			t.Fatalf("%d tokens renewed and %d connections replaced in %d calls; want 2 of each", renewed, replaced, calls)
 		}
 	}
-	if n := Azure.Postgres.Refusals(); n > 0 {
-		t.Errorf("%d logins refused, the last one: %s", n, Azure.Postgres.LastRefusal())
+	if n := azure.Postgres.Refusals(); n > 0 {
+		t.Errorf("%d logins refused, the last one: %s", n, azure.Postgres.LastRefusal())
 	}
 }
 
@@ -90,7 +109,7 @@ func Open(t *testing.T, driver, dsn string) *sql.DB {
 // process, it says why.
 func Prints(t *testing.T, main func(), want string) {
 	t.Helper()
-	t.Setenv("DATABASE_URL", Azure.NewDatabase(t, role))
+	t.Setenv("DATABASE_URL", Azure(t).NewDatabase(t, role))
 	args, stdout := os.Args, os.Stdout
 	defer func() { os.Args, os.Stdout = args, stdout }()
 	os.Args = args[:1]
