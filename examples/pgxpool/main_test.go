@@ -35,7 +35,7 @@ func TestPoolsWorkWhileTokensRotate(t *testing.T) {
 	defer cancel()
 	dsn := azure.NewDatabase(t, "shop") + "&pool_max_conns=2&pool_max_conn_lifetime=50ms&pool_health_check_period=20ms"
 	rounds, tokensBefore, loginsBefore := 0, azure.Entra.TokenRequests(), azure.Postgres.Logins()
-	for ; azure.Entra.TokenRequests() < tokensBefore+3; rounds++ {
+	for ; azure.Entra.TokenRequests() < tokensBefore+2; rounds++ {
 		var out strings.Builder
 		if err := run(ctx, dsn, &out); err != nil {
 			t.Fatal(err)
