@@ -14,6 +14,7 @@ require (
 	github.com/lib/pq v1.12.3 // pqbase: the types of the base
 	github.com/uptrace/bun v1.3.0 // the ORM of quickstart, and pqbase
 	github.com/uptrace/bun/dialect/pgdialect v1.3.0 // its PostgreSQL dialect
+	github.com/uptrace/bun/driver/pgdriver v1.2.18 // moving: bun's own driver, before
 	gorm.io/driver/postgres v1.6.3 // pqbase: gorm's PostgreSQL dialect
 	gorm.io/gorm v1.31.2 // pqbase
 )
@@ -21,6 +22,7 @@ require (
 require (
 	github.com/Azure/azure-sdk-for-go/sdk/internal v1.13.0 // indirect
 	github.com/AzureAD/microsoft-authentication-library-for-go v1.10.1 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
@@ -34,11 +36,14 @@ require (
 	github.com/tmthrgd/go-hex v0.0.0-20190904060850-447a3041c3bc // indirect
 	github.com/vmihailenco/msgpack/v5 v5.4.1 // indirect
 	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
+	go.opentelemetry.io/otel v1.40.0 // indirect
+	go.opentelemetry.io/otel/trace v1.40.0 // indirect
 	golang.org/x/crypto v0.55.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
+	mellium.im/sasl v0.3.2 // indirect
 )
 
 replace github.com/azurepg/azurepg => ../
