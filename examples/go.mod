@@ -6,16 +6,19 @@ go 1.25.0
 
 require (
 	entgo.io/ent v0.14.6 // ent, and what its generated code needs
+	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3 // credentials: their options
+	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0 // credentials: those that no DSN can name
 	github.com/DATA-DOG/go-sqlmock v1.5.2 // sqlmock: a base for unit tests
 	github.com/XSAM/otelsql v0.44.0 // otelsql: OpenTelemetry for database/sql
 	github.com/azurepg/azurepg v0.0.0
 	github.com/golang-migrate/migrate/v4 v4.19.1 // migrate; the newest that does not need a newer Go
-	github.com/jackc/pgx/v5 v5.12.0 // gorm's time zones, and sqlmock: types of the base
+	github.com/jackc/pgx/v5 v5.12.0 // gorm's time zones, sqlmock and pgxpool: types of the base
 	github.com/jmoiron/sqlx v1.4.0 // sqlx
 	github.com/lib/pq v1.12.3 // its StringArray, which pgx reads and writes too
 	github.com/pressly/goose/v3 v3.27.0 // goose; the newest that does not need a newer Go
 	github.com/uptrace/bun v1.3.0 // the ORM of quickstart, and bun
 	github.com/uptrace/bun/dialect/pgdialect v1.3.0 // its PostgreSQL dialect
+	github.com/uptrace/bun/driver/pgdriver v1.2.18 // moving: bun's own driver, before
 	go.opentelemetry.io/otel v1.46.0 // otelsql: attributes
 	go.opentelemetry.io/otel/sdk v1.46.0 // otelsql: a tracer
 	gorm.io/driver/postgres v1.6.3 // gorm's PostgreSQL dialect
@@ -24,8 +27,6 @@ require (
 
 require (
 	ariga.io/atlas v0.36.2-0.20250730182955-2c6300d0a3e1 // indirect
-	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3 // indirect
-	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0 // indirect
 	github.com/Azure/azure-sdk-for-go/sdk/internal v1.13.0 // indirect
 	github.com/AzureAD/microsoft-authentication-library-for-go v1.10.1 // indirect
 	github.com/agext/levenshtein v1.2.3 // indirect
@@ -67,6 +68,7 @@ require (
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
+	mellium.im/sasl v0.3.2 // indirect
 )
 
 replace github.com/azurepg/azurepg => ../
