@@ -5,8 +5,10 @@ module github.com/azurepg/azurepg/examples
 go 1.25.0
 
 require (
+	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3 // pgbouncer: its test's credential
 	github.com/azurepg/azurepg v0.0.0
 	github.com/golang-migrate/migrate/v4 v4.19.1 // pqbase: migrations; the newest that does not need a newer Go
+	github.com/jackc/pgx/v5 v5.12.0 // pgbouncer: the types of the base, and its console
 	github.com/jmoiron/sqlx v1.4.0 // pqbase
 	github.com/lib/pq v1.12.3 // pqbase: the types of the base
 	github.com/uptrace/bun v1.3.0 // the ORM of quickstart, and pqbase
@@ -16,7 +18,6 @@ require (
 )
 
 require (
-	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3 // indirect
 	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0 // indirect
 	github.com/Azure/azure-sdk-for-go/sdk/internal v1.13.0 // indirect
 	github.com/AzureAD/microsoft-authentication-library-for-go v1.10.1 // indirect
@@ -24,7 +25,6 @@ require (
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
-	github.com/jackc/pgx/v5 v5.12.0 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/jinzhu/inflection v1.0.0 // indirect
 	github.com/jinzhu/now v1.1.5 // indirect
