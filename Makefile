@@ -17,7 +17,7 @@ demo:
 	@build/quickstart
 
 test:
-	@sh tools/setup.sh postgres psql compiler
+	@sh tools/setup.sh postgres psql pgbouncer compiler
 	@$(MAKE) --no-print-directory format vet staticcheck unit examples
 
 format:

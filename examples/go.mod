@@ -6,7 +6,7 @@ go 1.25.0
 
 require (
 	entgo.io/ent v0.14.6 // ent, and what its generated code needs
-	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3 // credentials: their options
+	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3 // credentials, pgbouncer: their types
 	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0 // credentials: those that no DSN can name
 	github.com/DATA-DOG/go-sqlmock v1.5.2 // sqlmock: a base for unit tests
 	github.com/XSAM/otelsql v0.44.0 // otelsql: OpenTelemetry for database/sql

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Looks for what make needs, gets what is missing, and says what it does.
-# Usage: sh tools/setup.sh [postgres] [psql] [compiler]
+# Usage: sh tools/setup.sh [postgres] [psql] [pgbouncer] [compiler]
 set -eu
 
 say() { echo "setup: $*"; }
@@ -59,6 +59,19 @@ setup_psql() {
 		return 0
 	fi
 	say "no psql: the tests log in with it. Install PostgreSQL's client programs (postgresql-client)." >&2
+	exit 1
+}
+
+# examples/pgbouncer runs behind one of its own. Debian's package also starts one, where
+# services start at all, which the tests do not need.
+setup_pgbouncer() {
+	if command -v pgbouncer >/dev/null 2>&1 || [ -x /usr/sbin/pgbouncer ] || [ -x /usr/local/sbin/pgbouncer ]; then
+		return 0
+	fi
+	if apt_install pgbouncer; then
+		return 0
+	fi
+	say "no pgbouncer: examples/pgbouncer is tested with it. Install the package pgbouncer." >&2
 	exit 1
 }
 
