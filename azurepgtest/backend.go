@@ -45,10 +45,22 @@ func startBackend(ctx context.Context, dir string, w *watchdog) (*backend, error
 
 // startBinaries starts the PostgreSQL whose executables are in bin.
 func startBinaries(ctx context.Context, bin, dir string, w *watchdog) (*backend, error) {
-	process, err := newProcess(ctx, bin, dir, w)
+	process, err := newProcess(bin, dir, w)
 	if err != nil {
 		return nil, err
 	}
+	if err := process.initCluster(ctx); err != nil {
+		return nil, err
+	}
+	b, err := newBackend(process)
+	if err != nil {
+		return nil, err
+	}
+	return b, b.start(ctx)
+}
+
+// newBackend is a server of our own.
+func newBackend(process *process) (*backend, error) {
 	// A constant, so only PGSERVICE and the like in the environment can make it fail.
 	config, err := pgx.ParseConfig("host=/ user=postgres dbname=postgres sslmode=disable")
 	if err != nil {
@@ -57,8 +69,7 @@ func startBinaries(ctx context.Context, bin, dir string, w *watchdog) (*backend,
 	config.Host, config.Port = process.socketDir, socketPort
 	config.Password, config.Fallbacks, config.TLSConfig, config.ValidateConnect = "", nil, nil, nil
 	config.RuntimeParams = map[string]string{}
-	b := &backend{process, config}
-	return b, b.start(ctx)
+	return &backend{process, config}, nil
 }
 
 // start starts a server of our own and waits until it answers, or stops it again.
@@ -70,7 +81,7 @@ func (b *backend) start(ctx context.Context) error {
 		return err
 	}
 	if err := b.await(ctx); err != nil {
-		return errors.Join(err, b.process.stop())
+		return errors.Join(err, b.process.stop(stopSignals))
 	}
 	return nil
 }
@@ -78,7 +89,7 @@ func (b *backend) start(ctx context.Context) error {
 // stop stops a server of our own; of another it terminates the sessions.
 func (b *backend) stop(sessions []uint32) error {
 	if b.process != nil {
-		return b.process.stop()
+		return b.process.stop(stopSignals)
 	}
 	if len(sessions) == 0 {
 		return nil
