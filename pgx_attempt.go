@@ -185,10 +185,14 @@ func (a *attempt) takeBack(login *hostLogin) {
 }
 
 // onPgError is called for every error that the server reports, also for those
-// of queries.
+// of queries. If it returns false pgx closes the connection, and no pool keeps it:
+// so it is with a session that cannot write any more where target_session_attrs
+// wants one that can.
 func (a *attempt) onPgError(conn *pgconn.PgConn, err *pgconn.PgError) bool {
 	a.noteRefusal(err)
-	return a.hooks.onPgError == nil || a.hooks.onPgError(conn, err)
+	keep := a.hooks.onPgError == nil || a.hooks.onPgError(conn, err)
+	const readOnlySQLTransaction = "25006"
+	return keep && !(a.base.writer && err.Code == readOnlySQLTransaction)
 }
 
 // noteRefusal notes an error of a login. It calls onRefused without the lock.
