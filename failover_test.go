@@ -122,7 +122,7 @@ func TestEveryAcknowledgedCommitIsFoundAfterFailOvers(t *testing.T) {
 		end  func(*azurepgtest.Postgres) error
 	}{{"planned", (*azurepgtest.Postgres).Stop}, {"after a crash", (*azurepgtest.Postgres).Crash}} {
 		replicateSynchronously(t, primary)
-		awaitWrites(t, writers, 10)
+		awaitWrites(t, writers, 3)
 		start := time.Now()
 		if err := failOver.end(primary); err != nil {
 			t.Fatal(err)
@@ -137,7 +137,7 @@ func TestEveryAcknowledgedCommitIsFoundAfterFailOvers(t *testing.T) {
 		}
 		primary, standby = standby, primary
 	}
-	awaitWrites(t, writers, 10)
+	awaitWrites(t, writers, 3)
 	cancel()
 	wg.Wait()
 	wantWritten(t, primary, writers)
