@@ -19,6 +19,7 @@ demo:
 test:
 	@sh tools/setup.sh postgres psql compiler
 	@$(MAKE) --no-print-directory format vet staticcheck unit examples
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
 
 format:
 	@echo "gofmt"
@@ -39,10 +40,17 @@ unit:
 examples:
 	cd examples && go test $(RACE) -timeout 5m ./...
 
-# Not part of make test.
+# Each target for a minute; make test gives them three seconds.
+FUZZTIME ?= 1m
 fuzz:
-	go test -run '^$$' -fuzz FuzzParseDSN -fuzztime 5m .
+	@for package in . ./pq; do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$target, $(FUZZTIME)"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
 
+# Not part of make test.
 bench:
 	go test -run '^$$' -bench . -benchmem .
 

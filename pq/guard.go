@@ -154,7 +154,7 @@ func (g *guard) admit(kind byte, body []byte) ([]byte, error) {
 	case len(body) < fixed:
 		return nil, errNoMessage
 	case kind == msgAuthentication:
-		return body, g.authentication(binary.BigEndian.Uint32(body))
+		return body[:fixed], g.authentication(binary.BigEndian.Uint32(body)) // nothing belongs behind those that pass
 	case kind != msgNegotiateVersion && g.state != in:
 		return nil, errNotAsked
 	case kind == msgReadyForQuery:
