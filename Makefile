@@ -42,11 +42,12 @@ examples:
 
 # Each target for a minute; make test gives them three seconds.
 FUZZTIME ?= 1m
+
 fuzz:
-	@for package in . ./pq; do \
+	@for package in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
-			echo "$$target, $(FUZZTIME)"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done; \
 	done
 

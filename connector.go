@@ -40,6 +40,11 @@ type Login struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
+// Format writes the user alone, for every verb; see Config.Format.
+func (l Login) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "azurepg.Login(%q)", l.User)
+}
+
 // Connector opens connections to one database as one identity. It is a
 // driver.Connector, for sql.OpenDB. There is nothing to close, and it is safe for
 // concurrent use.

@@ -1,6 +1,8 @@
 package azurepg
 
 import (
+	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -38,6 +40,13 @@ func (c *Config) FormatDSN() string {
 		separator = '&'
 	}
 	return b.String()
+}
+
+// Format writes c as FormatDSN does, for every verb: without secrets and what code
+// has set. For a verb that does not fit, such as %s, fmt would print the fields of
+// a *Config inside another struct without asking the type of each.
+func (c Config) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "azurepg.Config("+c.FormatDSN()+")")
 }
 
 func formatHost(h Host) string {

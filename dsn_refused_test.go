@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 )
@@ -231,41 +230,6 @@ func TestRefusedWordsSayWhy(t *testing.T) {
 		_, err := parseDSN("postgres://h/?"+escape(lower, "")+"=HUNTER", stubSource(nil, nil))
 		wantDSNError(t, err, "azurepg: "+w.name+": "+w.advice)
 	}
-}
-
-func TestNoSecretOfALeakyDSNComesOut(t *testing.T) {
-	data, err := os.ReadFile("testdata/leaky_dsns.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []struct {
-		DSN     string
-		Secrets []string
-	}
-	if err := json.Unmarshal(data, &rows); err != nil {
-		t.Fatal(err)
-	}
-	parsed := 0
-	for i, row := range rows {
-		c, err := parseDSN(row.DSN, stubSource(nil, nil))
-		var out string
-		if err != nil {
-			var d *DSNError
-			if !errors.As(err, &d) {
-				t.Errorf("%d: got %T; want *DSNError", i, err)
-			}
-			out = fmt.Sprintf("%v %+v %#v %q", err, err, err, err)
-		} else {
-			parsed++
-			out = c.FormatDSN() + fmt.Sprintf("%v %+v %#v %v %+v %#v", c, c, c, *c, *c, *c)
-		}
-		for _, secret := range row.Secrets {
-			if strings.Contains(out, secret) {
-				t.Errorf("%d: %q gives %s", i, row.DSN, out)
-			}
-		}
-	}
-	t.Logf("%d DSNs, %d of them parse", len(rows), parsed)
 }
 
 func TestConfigPrintsNoSecret(t *testing.T) {

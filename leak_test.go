@@ -201,20 +201,7 @@ func (*hiding) Error() string { return "clean" }
 
 func TestNoSecretOfALeakyDSNComesOutOfAPool(t *testing.T) {
 	noAzure(t)
-	data, err := os.ReadFile("testdata/leaky_dsns.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []struct {
-		DSN     string
-		Secrets []string
-	}
-	if err := json.Unmarshal(data, &rows); err != nil {
-		t.Fatal(err)
-	}
-	if len(rows) != 54 {
-		t.Errorf("%d DSNs; want 54", len(rows))
-	}
+	rows := azurepg.LeakyDSNs(t)
 	for i, row := range rows {
 		w := newWitness(t)
 		what := fmt.Sprintf("DSN %d", i)
@@ -223,6 +210,9 @@ func TestNoSecretOfALeakyDSNComesOutOfAPool(t *testing.T) {
 			w.print(what+" by value", *cfg)
 		} else {
 			w.fail(t, "ParseDSN of "+what, err)
+			if !errors.As(err, new(*azurepg.DSNError)) {
+				t.Errorf("%s: got %T; want *DSNError", what, err)
+			}
 		}
 		for _, b := range bases {
 			db, err := sql.Open(b.driver, row.DSN)
@@ -235,7 +225,7 @@ func TestNoSecretOfALeakyDSNComesOutOfAPool(t *testing.T) {
 			}
 			w.fail(t, b.name+", "+what, err)
 		}
-		_, err = azurepg.NewPool(t.Context(), row.DSN)
+		_, err := azurepg.NewPool(t.Context(), row.DSN)
 		w.fail(t, "NewPool of "+what, err)
 		w.wantNone(t, row.Secrets...)
 	}

@@ -38,7 +38,20 @@ const (
 	kinds      = "aad_auth_tokentype_app_user"
 )
 
-// The first row that fits counts. The words are the servers' own, as seen in the
+// What the claims show, whatever the server says.
+var (
+	expiredHere = explanation{
+		says: "token has expired", means: "by this machine's clock the token expired {ago} ago",
+		advice: "try again in half a minute; if it goes on, set the clock, by NTP"}
+	notYetHere = explanation{
+		says: "invalid format", means: "by this machine's clock the token is valid only in {early}", advice: "set the clock, by NTP"}
+	otherTenant = explanation{
+		says: "invalid format", means: "the token is of tenant {tenant}, which is not that of azure_tenant_id",
+		advice: "check which tenant the credential is logged in to"}
+)
+
+// The first row that fits counts: what the server says comes before what the claims
+// alone show, which a wrong clock on this side can distort. The words are the servers' own, as seen in the
 // wild, in old and new wording; Microsoft documents neither them nor their
 // SQLSTATE.
 //
@@ -59,14 +72,11 @@ var loginFaults = []loginFault{
 	{state: class28, words: []string{"token has expired"}, is: (*failedLogin).stillValid, explanation: explanation{
 		says: "token has expired", means: "by this machine's clock the token is valid for another {left}",
 		advice: "set the clock, by NTP; if it is right the token was revoked, and the next login has a new one"}},
-	{state: class28, words: []string{"token has expired"}, or: (*failedLogin).hasExpired, explanation: explanation{
-		says: "token has expired", means: "by this machine's clock the token expired {ago} ago",
-		advice: "try again in half a minute; if it goes on, set the clock, by NTP"}},
-	{state: class28, or: (*failedLogin).notYetValid, explanation: explanation{
-		says: "invalid format", means: "by this machine's clock the token is valid only in {early}", advice: "set the clock, by NTP"}},
-	{state: class28, is: (*failedLogin).otherTenant, explanation: explanation{
-		says: "invalid format", means: "the token is of tenant {tenant}, which is not that of azure_tenant_id",
-		advice: "check which tenant the credential is logged in to"}},
+	{state: class28, words: []string{"token has expired"}, is: (*failedLogin).hasExpired, explanation: expiredHere},
+	{state: class28, words: []string{"token has expired"}, explanation: explanation{
+		says: "token has expired", means: "the token itself does not say when", advice: expiredHere.advice}},
+	{state: class28, words: []string{"invalid format"}, is: (*failedLogin).notYetValid, explanation: notYetHere},
+	{state: class28, words: []string{"invalid format"}, is: (*failedLogin).otherTenant, explanation: otherTenant},
 	{state: class28, words: []string{"invalid format"}, explanation: explanation{
 		says: "invalid format", means: "the server could not read the token or does not trust its tenant, {tenant}",
 		advice: "check that this is the server's tenant, and azure_cloud"}},
@@ -94,6 +104,9 @@ var loginFaults = []loginFault{
 		says: "password authentication failed", means: "the role's name is that of the principal, not its client or object id", advice: "set user to a name: " + listPrincipals}},
 	{state: class28, is: (*failedLogin).otherCase, explanation: explanation{
 		says: "password authentication failed", means: "role names are case-sensitive, and the token's is {name}", advice: "spell user so, or leave it out"}},
+	{state: class28, is: (*failedLogin).hasExpired, explanation: expiredHere},
+	{state: class28, is: (*failedLogin).notYetValid, explanation: notYetHere},
+	{state: class28, is: (*failedLogin).otherTenant, explanation: otherTenant},
 	{state: class28, explanation: explanation{
 		says: "password authentication failed", means: "the role is missing, misspelt, or of another principal",
 		advice: "compare with " + listPrincipals + "; if it is missing, an Entra administrator makes it there: " + createRole, readme: true}},

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -188,16 +187,12 @@ func (e *pgxError) Error() string {
 	text := strings.NewReplacer(":\n\t", ": ", "\n\t", "; ", "\n", "; ", "AfterNetConnect failed: ", "",
 		"tls error: server refused TLS connection", "the server offers no TLS, and was sent nothing").Replace(e.err.Error())
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if !strconv.IsPrint(r) {
 			return ' '
 		}
 		return r
 	}, text)
-	const limit = 1000
-	if len(text) > limit {
-		text = text[:limit] + "…"
-	}
-	return "azurepg: " + text
+	return "azurepg: " + cut(text, 1000)
 }
 
 func (e *pgxError) Unwrap() error      { return e.err }

@@ -185,22 +185,28 @@ func (a *attempt) takeBack(login *hostLogin) {
 }
 
 // onPgError is called for every error that the server reports, also for those
-// of queries. If it returns false pgx closes the connection, and no pool keeps it:
-// so it is with a session that cannot write any more where target_session_attrs
-// wants one that can.
+// of queries.
+//
+// False means that the connection is of no more use: pgx closes it, and no pool
+// keeps it. So it is with a session that cannot write any more where
+// target_session_attrs wants one that can. After an error of a login it never is of
+// use, and pgx then returns err, in which the token is hidden. At true it would
+// read the server's message once more.
 func (a *attempt) onPgError(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-	a.noteRefusal(err)
-	keep := a.hooks.onPgError == nil || a.hooks.onPgError(conn, err)
+	ofLogin := a.noteRefusal(err)
+	usable := a.hooks.onPgError == nil || a.hooks.onPgError(conn, err)
 	const readOnlySQLTransaction = "25006"
-	return keep && !(a.base.writer && err.Code == readOnlySQLTransaction)
+	demoted := a.base.writer && err.Code == readOnlySQLTransaction
+	return usable && !ofLogin && !demoted
 }
 
-// noteRefusal notes an error of a login. It calls onRefused without the lock.
-func (a *attempt) noteRefusal(err *pgconn.PgError) {
+// noteRefusal notes an error of a login, and returns whether err is one. It calls
+// onRefused without the lock.
+func (a *attempt) noteRefusal(err *pgconn.PgError) bool {
 	a.mu.Lock()
 	if a.token == nil || a.current == nil || a.current.in {
 		a.mu.Unlock()
-		return
+		return false
 	}
 	a.takeBack(a.current)
 	token, sent := string(*a.token), a.current.sent
@@ -213,12 +219,16 @@ func (a *attempt) noteRefusal(err *pgconn.PgError) {
 	if refused && a.onRefused != nil {
 		a.onRefused(token, err, sent)
 	}
+	return true
 }
 
 // hideToken takes the token, or another secret, out of what a server says that
-// repeats what it was sent. pgx returns this very error.
+// repeats what it was sent.
 func hideToken(err *pgconn.PgError, token string) {
-	for _, text := range []*string{&err.Message, &err.Detail, &err.Hint, &err.Where} {
+	for _, text := range []*string{
+		&err.Severity, &err.SeverityUnlocalized, &err.Code, &err.Message, &err.Detail, &err.Hint, &err.Where, &err.InternalQuery,
+		&err.SchemaName, &err.TableName, &err.ColumnName, &err.DataTypeName, &err.ConstraintName, &err.File, &err.Routine,
+	} {
 		*text = Redact(strings.ReplaceAll(*text, token, redacted))
 	}
 }

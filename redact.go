@@ -44,15 +44,18 @@ func quoteForeign(s string) string { return strconv.Quote(cutForeign(s)) }
 
 // cutForeign is for a log attribute, which the handler quotes: redacted and cut.
 func cutForeign(s string) string {
-	s = Redact(strings.TrimSpace(s))
-	if len(s) > foreignLimit {
-		cut := foreignLimit
-		for cut > 0 && !utf8.RuneStart(s[cut]) {
-			cut--
-		}
-		s = s[:cut] + "…"
+	return cut(Redact(strings.TrimSpace(s)), foreignLimit)
+}
+
+// cut returns s, at most about limit bytes of it.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
 	}
-	return s
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit] + "…"
 }
 
 // logText is err's text for a log line that names azurepg and the credential by

@@ -35,8 +35,18 @@ const (
 
 // printer prints values about as %+v does, without their secrets.
 type printer struct {
-	parts  int
-	hidden bool // something was left out
+	parts    int
+	hidden   bool // something was left out
+	jsonOnly bool // only encoding/json reads this part: the exported fields, and not as text
+}
+
+// asJSON calls read for a part that fmt does not go into. What encoding/json leaves
+// alone there, its owner may be changing.
+func (p *printer) asJSON(read func() string) string {
+	before := p.jsonOnly
+	p.jsonOnly = true
+	defer func() { p.jsonOnly = before }()
+	return read()
 }
 
 func (p *printer) hide() string {
@@ -55,27 +65,67 @@ func (p *printer) value(v reflect.Value, depth int) string {
 	if depth > maxPrintDepth || p.parts > maxPrintParts {
 		return p.hide()
 	}
-	if v.IsValid() && v.CanInterface() {
-		if u, ok := v.Interface().(*url.Userinfo); ok && u != nil {
-			return p.text("://" + u.String() + "@")[len("://"):]
+	if v.IsValid() && v.CanInterface() && printsItself(v) {
+		switch x := v.Interface().(type) {
+		case *url.Userinfo:
+			if x != nil {
+				return p.text("://" + x.String() + "@")[len("://"):]
+			}
+		case slog.Attr:
+			clean, changed := redactAttr(x)
+			p.hidden = p.hidden || changed
+			return p.text(clean.String())
 		}
-		if shown, asText, asJSON := p.methods(v); asText {
-			if !asJSON {
-				p.byKind(v, depth) // which JSON shows
+		shown, inText, inJSON := p.methods(v)
+		switch {
+		case p.jsonOnly && inJSON:
+			return shown
+		case !p.jsonOnly && inText:
+			if !inJSON {
+				p.asJSON(func() string { return p.byKind(v, depth) })
 			}
 			return shown
 		}
+		if parts := p.byKind(v, depth); shown == "" {
+			return parts
+		}
+		return shown
 	}
 	return p.byKind(v, depth)
 }
 
-// methods asks the methods by which v prints itself. asText, asJSON: it has some
-// for text, and for JSON.
-func (p *printer) methods(v reflect.Value) (shown string, asText, asJSON bool) {
-	x := v.Interface()
-	if m, ok := x.(encoding.TextMarshaler); ok {
-		shown, asText, asJSON = p.try(m.MarshalText), true, true
+var printing = []reflect.Type{
+	reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[json.Marshaler](),
+	reflect.TypeFor[fmt.Formatter](), reflect.TypeFor[fmt.Stringer](), reflect.TypeFor[error](),
+}
+
+// printsItself reports whether v has methods to ask. Others are not even copied.
+func printsItself(v reflect.Value) bool {
+	for i, t := range printing {
+		if v.Type().Implements(t) || i < 2 && v.CanAddr() && reflect.PointerTo(v.Type()).Implements(t) {
+			return true
+		}
 	}
+	return false
+}
+
+// methods asks the methods by which v prints itself. inText, inJSON: fmt asks one
+// of them, or encoding/json does, in place of looking at v's parts.
+func (p *printer) methods(v reflect.Value) (shown string, inText, inJSON bool) {
+	x := v.Interface()
+	if v.CanAddr() { // encoding/json asks pointers too
+		x = v.Addr().Interface()
+	}
+	if _, ok := x.(json.Marshaler); ok {
+		shown, inJSON = p.try(func() ([]byte, error) { return json.Marshal(x) }), true
+	}
+	if m, ok := x.(encoding.TextMarshaler); ok {
+		shown, inJSON = p.try(m.MarshalText), true
+	}
+	if p.jsonOnly {
+		return shown, false, inJSON
+	}
+	x = v.Interface()
 	_, isFormatter := x.(fmt.Formatter)
 	_, isStringer := x.(fmt.Stringer)
 	err, isError := x.(error)
@@ -83,16 +133,9 @@ func (p *printer) methods(v reflect.Value) (shown string, asText, asJSON bool) {
 		p.try(func() ([]byte, error) { return []byte(err.Error()), nil })
 	}
 	if isFormatter || isStringer || isError {
-		shown, asText = p.text(fmt.Sprintf("%+v", x)), true
+		shown, inText = p.text(fmt.Sprintf("%+v", x)), true
 	}
-	if v.CanAddr() && v.Addr().CanInterface() { // encoding/json asks pointers too
-		x = v.Addr().Interface()
-	}
-	if _, ok := x.(json.Marshaler); ok {
-		p.try(func() ([]byte, error) { return json.Marshal(x) })
-		asJSON = true
-	}
-	return shown, asText, asJSON
+	return shown, inText, inJSON
 }
 
 // try returns the text that method makes. slog prints the text of a panic.
@@ -120,8 +163,12 @@ func (p *printer) byKind(v reflect.Value, depth int) string {
 	case reflect.Interface:
 		return p.value(v.Elem(), depth+1)
 	case reflect.Pointer:
-		if !v.IsNil() && (depth == 0 || v.CanInterface()) {
+		switch {
+		case v.IsNil():
+		case depth == 0 && !p.jsonOnly:
 			return "&" + p.value(v.Elem(), depth+1)
+		case v.CanInterface():
+			return "&" + p.asJSON(func() string { return p.value(v.Elem(), depth+1) })
 		}
 	case reflect.Slice, reflect.Array:
 		return p.list(v, depth)
@@ -159,12 +206,31 @@ func (p *printer) table(v reflect.Value, depth int) string {
 
 func (p *printer) fields(v reflect.Value, depth int) string {
 	var shown []string
+	called := "" // what a field Name or Key says that the field Value is
 	for i := range v.NumField() {
-		f := v.Type().Field(i)
+		f, part := v.Type().Field(i), v.Field(i)
+		if p.jsonOnly && !f.IsExported() && !f.Anonymous {
+			continue
+		}
 		inJSON, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		shown = append(shown, p.named(v.Field(i), depth, f.Name, inJSON))
+		switch {
+		case part.Kind() == reflect.String && (f.Name == "Name" || f.Name == "Key"):
+			called = part.String()
+		case f.Name == "Value" && isSecretKey(called):
+			inJSON = called
+		case promotes(f) && !part.IsNil():
+			shown = append(shown, f.Name+":"+p.asJSON(func() string { return p.byKind(part.Elem(), depth+1) }))
+			continue
+		}
+		shown = append(shown, p.named(part, depth, f.Name, inJSON))
 	}
 	return "{" + strings.Join(shown, " ") + "}"
+}
+
+// promotes reports whether encoding/json shows the exported fields behind f, which is
+// not exported itself.
+func promotes(f reflect.StructField) bool {
+	return f.Anonymous && !f.IsExported() && f.Type.Kind() == reflect.Pointer && f.Type.Elem().Kind() == reflect.Struct
 }
 
 // named prints name:value, and hides the value whole if one of the names is that

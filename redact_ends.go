@@ -15,6 +15,55 @@ var punctuation = func() (is [256]bool) {
 	return is
 }()
 
+// findAnyValue finds the value at from, in quotes, in brackets, or plain.
+func findAnyValue(s string, from int, sep byte) (int, int) {
+	if quote := quoteOf(s, from); quote >= 0 {
+		first, to := findQuoted(s, quote)
+		const becomes = " -> " // what a plan of Terraform says of a change
+		if next := to + 1 + len(becomes); next < len(s) && s[next] == s[quote] && s[to+1:next] == becomes {
+			_, to = findQuoted(s, next)
+		}
+		return first, to
+	}
+	if strings.IndexByte("[{(", s[from]) >= 0 {
+		end := bracketEnd(s, from)
+		if !isOver(s, end) {
+			end = plainEnd(s, end, sep)
+		}
+		return from, end
+	}
+	return from, plainEnd(s, from, sep)
+}
+
+// quoteOf returns where the first quote of the value at from stands, or -1 if the
+// value is not in quotes. What languages write in front of it is passed over:
+// b'x', Some("x"), (string) (len=1) "x".
+func quoteOf(s string, from int) int {
+	i := from
+	for i < len(s) && s[i] == '(' {
+		end := strings.IndexByte(s[i:min(len(s), i+64)], ')')
+		if end < 0 {
+			return -1
+		}
+		for i += end + 1; i < len(s) && isBlank(s[i]); {
+			i++
+		}
+	}
+	if n := nameLength(s[i:]); n > 0 && i+n+1 < len(s) && s[i+n] == '(' && isQuote(s[i+n+1]) {
+		return i + n + 1
+	}
+	for n := 0; n < 2 && i < len(s) && strings.IndexByte("bBuUrRfF$@", s[i]) >= 0 && i+1 < len(s) && strings.IndexByte("bBrRfF\"'", s[i+1]) >= 0; n++ {
+		i++
+	}
+	for i < len(s) && s[i] == '\\' {
+		i++
+	}
+	if i == len(s) || !isQuote(s[i]) {
+		return -1
+	}
+	return i
+}
+
 // findQuoted finds the text in quotes of which the first stands at open. What is
 // glued to the last quote belongs to it, as the second half of 'it”s' does; else
 // the quotes stay. Without a last quote all of s is taken.

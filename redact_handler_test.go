@@ -40,6 +40,10 @@ type (
 	tagged struct {
 		P string `json:"client_secret,omitempty"`
 	}
+	textOfParts struct{ DSN string } // its text hides what fmt shows of it inside other values
+	embedding   struct{ *embedded }
+	embedded    struct{ DSN string }
+	envVar      struct{ Name, Value string }
 )
 
 func (valuer) LogValue() slog.Value                  { return slog.StringValue("password=HUNTER2") }
@@ -49,6 +53,7 @@ func (panickingJSON) MarshalJSON() ([]byte, error)   { panic("password=HUNTER2")
 func (stringer) String() string                      { return "clean" }
 func (formatter) Format(f fmt.State, _ rune)         { _, _ = io.WriteString(f, "password=HUNTER2") }
 func (textMarshaler) MarshalText() ([]byte, error)   { return []byte("password=HUNTER2"), nil }
+func (textOfParts) MarshalText() ([]byte, error)     { return []byte("clean"), nil }
 func (m jsonMarshaler) MarshalJSON() ([]byte, error) { return json.Marshal("x " + m.DSN) }
 func (jsonError) Error() string                      { return "clean" }
 func (jsonError) MarshalJSON() ([]byte, error)       { return []byte(`{"password":"HUNTER2"}`), nil }
@@ -80,6 +85,8 @@ func leakyValues() map[string]any {
 		"map of bytes": map[string][]byte{"x": []byte(leakyDSN)}, "key of a map": map[string]int{leakyDSN: 1}, "numbers": map[string][]int{"password": {72, 85, 78}},
 		"slice": []string{"password=HUNTER2"}, "array": [1]string{leakyDSN}, "header": header, "header in a struct": struct{ H http.Header }{header},
 		"URL": *u, "pointer to URL": u, "URL in a struct": struct{ U url.URL }{*u}, "user info": u.User, "unexported": unexported{"HUN TER2", "u"}, "tag": tagged{"HUN TER2"},
+		"attribute": slog.String("password", "HUN TER2"), "attributes": []any{slog.Group("g", "password", "HUN TER2")}, "attribute in a struct": struct{ A slog.Attr }{slog.String("client_secret", "HUN TER2")},
+		"text marshaler in a struct": struct{ T textOfParts }{textOfParts{leakyDSN}}, "embedded pointer": embedding{&embedded{leakyDSN}}, "variable": []envVar{{"AZURE_CLIENT_SECRET", "HUN TER2"}},
 	}
 }
 
@@ -262,6 +269,42 @@ func TestHandlerLeavesTheAttributesOfItsCallerAlone(t *testing.T) {
 	if _, changed := redactAttr(slog.Attr{Key: "g", Value: slog.GroupValue(attrs...)}); !changed || attrs[1].Value.String() != leakyDSN {
 		t.Errorf("changed %v, attributes %v", changed, attrs)
 	}
+}
+
+// owner changes its parts under a lock, as *sql.DB does.
+type owner struct {
+	mu    sync.Mutex
+	parts map[string]string
+	last  string
+}
+
+func (o *owner) change(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last = strings.Repeat("x", n%9)
+	o.parts[o.last] = o.last
+}
+
+type namedOwner struct{ owner }
+
+func (*namedOwner) String() string { return "n" }
+
+// What neither fmt nor encoding/json reads belongs to somebody who may be changing
+// it: under -race this test sees who reads it all the same.
+func TestPartsThatAreNotPrintedAreNotRead(t *testing.T) {
+	o, n := &owner{parts: map[string]string{}}, &namedOwner{owner{parts: map[string]string{}}}
+	l := slog.New(NewRedactHandler(slog.NewTextHandler(io.Discard, nil)))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range 1000 {
+			o.change(i)
+			n.change(i)
+		}
+	})
+	for range 1000 {
+		l.Info("x", "in a struct", struct{ O *owner }{o}, "in a map", map[string]*owner{"o": o}, "named", n)
+	}
+	wg.Wait()
 }
 
 func TestRedactHandlerServesManyGoroutines(t *testing.T) {

@@ -11,6 +11,7 @@ const (
 	shapeValue               // the value of a key that names a secret
 	shapeSQL                 // the literal after PASSWORD in SQL
 	shapeBearer              // what follows the word Bearer
+	shapeFlag                // what follows a flag of a command line that names a secret
 	numberOfShapes
 )
 
@@ -19,9 +20,10 @@ const (
 var shapeMarks = [numberOfShapes]string{
 	shapeToken:  "J", // of eyJ
 	shapeURL:    ":%",
-	shapeValue:  ":=%",
+	shapeValue:  ":=%\\",
 	shapeSQL:    "'",
 	shapeBearer: "Bb",
+	shapeFlag:   "-",
 }
 
 // shapesAt has, for each byte, one bit for each shape that the byte may tell of.
@@ -43,11 +45,13 @@ var shapesAt = func() (at [256]uint8) {
 //     secret, client_assertion, access_token, refresh_token, authorization or
 //     identity_header, in any case, as DSNs, forms, JSON, headers and fmt write
 //     them: key=value, key: value, "key":"value", key='it”s', key:[a b]
-//   - the literal in SQL's PASSWORD 'x', and what follows Bearer
+//   - the value of such a key where name and value stand apart: name: x_password,
+//     value: x
+//   - the literal in SQL's PASSWORD 'x', and what follows Bearer or --password
 //
 // Redact works by shape, and prefers to hide too much: a word after "password:"
 // goes even where it is prose. A value that is not in quotes ends at white space,
-// or where punctuation leads to the next key. A text without secrets comes back as
+// in ADO.NET's strings at a semicolon, or where punctuation leads to the next key. A text without secrets comes back as
 // it is, without an allocation; Redact(Redact(s)) is Redact(s).
 func Redact(s string) string {
 	// What is hidden can change how the rest reads, so look until nothing is found:
@@ -113,6 +117,8 @@ func (t *text) find(k shape, i int) (from, to int) {
 		return findSQLPassword(t.s, i)
 	case shapeBearer:
 		return findBearer(t.s, i)
+	case shapeFlag:
+		return findFlag(t.s, i)
 	}
 	return 0, 0
 }
@@ -150,6 +156,9 @@ func isAlnum(c byte) bool { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'z' 
 func decodeAt(s string, i int) (c byte, width int) {
 	if s[i] == '\\' && i+1 < len(s) && s[i+1] == '/' {
 		return '/', 2
+	}
+	if s[i] == '\\' && i+5 < len(s) && s[i+1:i+4] == "u00" && unhex(s[i+4]) >= 0 && unhex(s[i+5]) >= 0 {
+		return byte(unhex(s[i+4])<<4 | unhex(s[i+5])), 6
 	}
 	if s[i] != '%' {
 		return s[i], 1

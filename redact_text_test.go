@@ -1,11 +1,9 @@
 package azurepg
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +96,26 @@ func TestRedactMasksSecretsByShape(t *testing.T) {
 		{"SQL", "alter role x password 'HUN''TER 2' valid until 'x'", "alter role x password [redacted] valid until 'x'"},
 		{"SQL with an escape string", `CREATE ROLE x PASSWORD E'HUN\'TER2'`, `CREATE ROLE x PASSWORD E'[redacted]'`},
 
+		{"a literal of Python", "{'password': b'HUN TER2', 'x': 1}", "{'password': b'[redacted]', 'x': 1}"},
+		{"a literal of the shell", "PGPASSWORD=$'HUN TER2' psql", "PGPASSWORD=$'[redacted]' psql"},
+		{"a value wrapped by its type", `Password: Some("HUN TER2"), n: 1`, `Password: Some("[redacted]"), n: 1`},
+		{"a value dumped with its type", `Password: (string) (len=8) "HUN TER2",`, `Password: (string) (len=8) "[redacted]",`},
+		{"a plan of Terraform", `~ client_secret = "OLD" -> "HUN TER2"`, `~ client_secret = "[redacted]"`},
+		{"ADO.NET, a space in the password", "Host=h; Password=HUN TER2;Database=d", "Host=h; Password=[redacted];Database=d"},
+		{"name and value apart in JSON", `{"name":"AZURE_CLIENT_SECRET","value":"HUNTER2"}`, `{"name":"AZURE_CLIENT_SECRET","value":"[redacted]"}`},
+		{"name and value apart in YAML", "- name: PGPASSWORD\n  value: HUNTER2\n- name: x", "- name: PGPASSWORD\n  value: [redacted]\n- name: x"},
+		{"name and value apart in Go", "{Name:PGPASSWORD Value:HUNTER2 ValueFrom:nil}", "{Name:PGPASSWORD Value:[redacted] ValueFrom:nil}"},
+		{"name and value apart in XML", `<add key="ClientSecret" value="HUNTER2" />`, `<add key="ClientSecret" value="[redacted]" />`},
+		{"a flag", "az login --username u --password HUNTER2 --tenant t", "az login --username u --password [redacted] --tenant t"},
+		{"a flag in quotes", "x --client-secret 'HUN TER2' -v", "x --client-secret '[redacted]' -v"},
+		{"a flag in a list", `["x","--password","HUNTER2","-v"]`, `["x","--password","[redacted]","-v"]`},
+		{"a flag in a list of Go", `[x --password HUNTER2 -v]`, `[x --password [redacted] -v]`},
+		{"an equals sign escaped in JSON", `{"q":"client_secret\u003dHUNTER2 x"}`, `{"q":"client_secret\u003d[redacted] x"}`},
+		{"a header in logfmt", `authorization="Basic HUNTER2" n=1`, `authorization="Basic [redacted]" n=1`},
+		{"SQL with a Unicode string", `PASSWORD U&'HUN TER2'`, `PASSWORD U&'[redacted]'`},
+
+		{"null over a URL", "password=null://a:HUNTER2", "password=[redacted]"},
+		{"a bracket before a URL", "://[postgres://u:p[x]HUNTER2@h", "://[postgres:[redacted]@h"},
 		{"a password over a URL", "password=x://u:a,b=HUNTER2@h user=u", "password=[redacted] user=u"},
 		{"a token over the next key", "secret=&eyJabcdefgh=1", "secret=[redacted]"},
 		{"prose after a key, to be safe", "invalid password: try again", "invalid password: [redacted] again"},
@@ -133,6 +151,8 @@ var cleanTexts = []string{
 	"session_authorization=app", "SET SESSION AUTHORIZATION 'app'", "passwords=3", "password_file=/x", "secretName: x", "secrets: 3", "pwd",
 	"Bearer authentication failed", "bearer token-based login", "Bearer tokens.", `WWW-Authenticate: Bearer realm="x", authorization_uri="https://login/x"`,
 	"Basic authentication is off", `Bearer authorization="https://login.windows.net/x"`,
+	"select * from t where password = $1 and secret = $12", "update t set password = ? where a = ?", "(password=$1)", "value: 3", "the value=x", "n -- password", "--password", "--password -v", "--password-file x",
+	"goroutine 1 [running]:\ngithub.com/x/password.Check(0xc000, {0x1, 0x2})\n\t/src/password.go:10 +0x20", "passwordless: true", "secretary: Bob", "token_count=5", "password_hash_algorithm=scram", "sha256:9f86d081884c7d65",
 	"postgres://u:[redacted]@h/d", "password=[redacted] user=u", `{"secret":"[redacted]"}`, "Authorization: Bearer [redacted]",
 	"\xff\xfe=\xff", "päss:wörd", "x\x00y",
 }
@@ -172,17 +192,7 @@ func TestTokenCutOffAnywhereIsHidden(t *testing.T) {
 }
 
 func TestRedactHidesWhatOtherDriversPrint(t *testing.T) {
-	data, err := os.ReadFile("testdata/leaky_dsns.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []struct {
-		DSN     string
-		Secrets []string
-	}
-	if err := json.Unmarshal(data, &rows); err != nil {
-		t.Fatal(err)
-	}
+	rows := LeakyDSNs(t)
 	// White space ends a value without quotes; the others do not look like a secret.
 	except := []string{"host=h user=u password=HUN TER2 sslmode=bogus", "host=h user=u password=HUN\nTER2 sslmode=bogus",
 		"postgres://u:HUN\nTER2@h:5432/d?sslmode=require", "postgres://u:HUN\nTER2@h/d?sslmode=bogus",
@@ -217,7 +227,7 @@ var hostile = []string{
 	"eyJ", "eyJabcdefgh ", "://a:", "://a:b", "://a:1/", "http://a:b", "http://h:1/x@", "postgres://a:b;x=", "postgres://h:1/x", "postgres://h:1/d?user=a@",
 	"://[", "%3A%2F%2Fa%3A1,", "%253A", "%25", "postgres://a:%40", "?user=", "password=", "password='", "password=\"", "password=[", "password={(", "password=,",
 	"password= ", "password:   ", "password", "password_", "secret=&a", "secret=\\", "secret=\"\\", "\\\"secret\\\":\\\"", "password '", "'", "Bearer ", "bearer a", "b",
-	"Authorization: ", "Authorization: Digest ", "&a=", "\"", ":", "=", "_", " ", "\\", ",", "[redacted]", "secret=[redacted],", "secret=a,b", "@",
+	"Authorization: ", "Authorization: Digest ", "&a=", "\"", ":", "=", "_", " ", "\\", ",", "value=", "name=\"password\", value=\"", " --password ", "--password (", ";pwd=a b", "secret=(a) ", "secret=b'", "secret=\"a\" -> ", "secret\\u003d", "authorization=\"", "[redacted]", "secret=[redacted],", "secret=a,b", "@",
 }
 
 // Anything worse than linear needs hours for these; go test ends it.

@@ -65,8 +65,11 @@ func isNotProse(r rune) bool { return (r < 'a' || r > 'z') && r != '-' && r != '
 // findSQLPassword finds the literal of PASSWORD 'x' by its first quote.
 func findSQLPassword(s string, i int) (from, to int) {
 	j := i
-	if j > 0 && s[j-1]|0x20 == 'e' { // E'x'
+	switch {
+	case j > 0 && s[j-1]|0x20 == 'e': // E'x'
 		j--
+	case j > 1 && s[j-1] == '&' && s[j-2]|0x20 == 'u': // U&'x'
+		j -= 2
 	}
 	end := j
 	for end > 0 && isSpace(s[end-1]) {
@@ -76,4 +79,28 @@ func findSQLPassword(s string, i int) (from, to int) {
 		return 0, 0
 	}
 	return findQuoted(s, i)
+}
+
+// findFlag finds the word after a flag such as --password, also as lists of words
+// are printed: "--password", "x".
+func findFlag(s string, i int) (from, to int) {
+	if i+1 >= len(s) || s[i+1] != '-' || i > 0 && !isSpace(s[i-1]) && !isPunctuation(s[i-1]) {
+		return 0, 0
+	}
+	from = i + 2
+	from += nameLength(s[from:])
+	if !isSecretKey(s[i+2 : from]) {
+		return 0, 0
+	}
+	start := from
+	for from < len(s) && from-start < 8 && (isBlank(s[from]) || isQuote(s[from]) || s[from] == ',' || s[from] == '\\') {
+		from++
+	}
+	for from > start && !isBlank(s[from-1]) && s[from-1] != ',' { // the quotes of the value are its own
+		from--
+	}
+	if from == start || from == len(s) || isSpace(s[from]) || s[from] == '-' {
+		return 0, 0
+	}
+	return findAnyValue(s, from, '=')
 }

@@ -50,12 +50,13 @@ func hasSuffixFold(s, word string) bool {
 
 // findValue finds the value of a secret key by the separator at i.
 func findValue(s string, i int) (from, to int) {
-	key := secretKeyOf(keyBefore(s, i))
+	name := keyBefore(s, i)
+	key := secretKeyOf(name)
 	if key == "" {
-		return 0, 0
+		key = secretKeyOf(nameBeforeValue(name))
 	}
 	sep, width := decodeAt(s, i)
-	if sep != '=' && sep != ':' || key == keyAuthorization && sep == '=' {
+	if key == "" || sep != '=' && sep != ':' {
 		return 0, 0
 	}
 	from = i + width
@@ -73,10 +74,53 @@ func findValue(s string, i int) (from, to int) {
 		return 0, 0
 	case saysNothing(s, from):
 		return 0, 0
+	case key == keyAuthorization && sep == '=' && schemeLength(s, afterQuotes(s, from)) == 0: // an address
+		return 0, 0
 	case key == keyAuthorization:
 		return findCredentials(s, from)
 	}
-	return findAnyValue(s, from, sep)
+	start = from
+	if from, to = findAnyValue(s, from, sep); from == start && sep == '=' && isADOKey(name) {
+		to = max(to, adoEnd(s, from))
+	}
+	return from, to
+}
+
+// nameBeforeValue returns the text that ends in the name of what name, which ends in
+// "value", is the value of: {"name":"PGPASSWORD","value":"x"}, as containers and XML
+// have them.
+func nameBeforeValue(name string) string {
+	n := len(name) - len("value")
+	if n < 0 || name[len(name)-1]|0x20 != 'e' || !strings.EqualFold(name[n:], "value") {
+		return ""
+	}
+	for limit := n - 64; n > 0 && n > limit && (isSpace(name[n-1]) || isPunctuation(name[n-1]) || name[n-1] == '_' || name[n-1] == '-'); {
+		n--
+	}
+	return name[:n]
+}
+
+// isADOKey reports whether the key that s ends in stands after a semicolon, as in
+// ADO.NET's connection strings.
+func isADOKey(s string) bool {
+	i := len(s)
+	for i > 0 && len(s)-i < 64 && (isAlnum(s[i-1]) || s[i-1] == '_') {
+		i--
+	}
+	for i > 0 && len(s)-i < 64 && isBlank(s[i-1]) {
+		i--
+	}
+	return i > 0 && s[i-1] == ';'
+}
+
+// adoEnd returns where the value at from ends, which may hold blanks: at the next
+// semicolon of the line; from if there is none.
+func adoEnd(s string, from int) int {
+	end := strings.IndexAny(s[from:], ";\r\n")
+	if end < 0 || s[from+end] != ';' {
+		return from
+	}
+	return from + end
 }
 
 // keyBefore returns the text that ends with the key before the separator at i.
@@ -113,7 +157,8 @@ func nameLength(s string) int {
 	return n
 }
 
-// saysNothing reports whether the value at from is the literal of a language.
+// saysNothing reports whether the value at from is the literal of a language or a
+// parameter of SQL.
 func saysNothing(s string, from int) bool {
 	for _, word := range []string{"null", "nil", "<nil>", "true", "false"} {
 		if strings.HasPrefix(s[from:], word) {
@@ -121,20 +166,22 @@ func saysNothing(s string, from int) bool {
 			return isOver(s, end)
 		}
 	}
-	return false
+	if s[from] != '$' && s[from] != '?' {
+		return false
+	}
+	end := from + 1 // of a parameter of SQL
+	for end < len(s) && end < from+3 && s[from] == '$' && isDigit(s[end]) {
+		end++
+	}
+	return (s[from] == '?' || end > from+1) && isOver(s, end)
 }
 
 // findCredentials finds the credentials of an Authorization header. The names of
 // schemes with one credential stay; those with parameters reach to the end of the line.
 func findCredentials(s string, from int) (int, int) {
-	open := from
-	for open < len(s) && (isQuote(s[open]) || s[open] == '\\') {
-		open++
-	}
-	for _, scheme := range []string{"bearer ", "basic "} {
-		if len(s)-open > len(scheme) && strings.EqualFold(s[open:open+len(scheme)], scheme) {
-			return findAnyValue(s, open+len(scheme), ':')
-		}
+	open := afterQuotes(s, from)
+	if n := schemeLength(s, open); n > 0 {
+		return findAnyValue(s, open+n, ':')
 	}
 	if open > from || s[from] == '[' {
 		return findAnyValue(s, from, ':')
@@ -146,21 +193,20 @@ func findCredentials(s string, from int) (int, int) {
 	return from, from + end
 }
 
-// findAnyValue finds the value at from, in quotes, in brackets, or plain.
-func findAnyValue(s string, from int, sep byte) (int, int) {
-	quote := from
-	for quote < len(s) && s[quote] == '\\' {
-		quote++
+func afterQuotes(s string, i int) int {
+	for i < len(s) && (isQuote(s[i]) || s[i] == '\\') {
+		i++
 	}
-	switch {
-	case quote < len(s) && isQuote(s[quote]):
-		return findQuoted(s, quote)
-	case strings.IndexByte("[{(", s[from]) >= 0:
-		end := bracketEnd(s, from)
-		if !isOver(s, end) {
-			end = plainEnd(s, end, sep)
+	return i
+}
+
+// schemeLength returns the length of the name of a scheme with one credential at i,
+// or 0.
+func schemeLength(s string, i int) int {
+	for _, scheme := range []string{"bearer ", "basic "} {
+		if len(s)-i > len(scheme) && strings.EqualFold(s[i:i+len(scheme)], scheme) {
+			return len(scheme)
 		}
-		return from, end
 	}
-	return from, plainEnd(s, from, sep)
+	return 0
 }

@@ -122,11 +122,17 @@ func (f *failedLogin) facts() map[string]string {
 	if guid.MatchString(c.ObjectID) {
 		oid = c.ObjectID
 	}
+	audience, tenant := "another service", "an unknown one"
+	if len(c.Audience) > 0 {
+		audience = quoteForeign(strings.Join(c.Audience, " "))
+	}
+	if c.TenantID != "" {
+		tenant = quoteForeign(c.TenantID)
+	}
 	return map[string]string{
 		"role": sqlLiteral(f.user), "rolename": sqlName(f.user), "database": sqlName(f.database()),
 		"oid": oid, "type": c.roleType(), "name": quoteForeign(c.userName()),
-		"audience": quoteForeign(strings.Join(c.Audience, " ")), "scope": quoteForeign(f.scope),
-		"tenant": quoteForeign(c.TenantID), "length": strconv.Itoa(f.length),
+		"audience": audience, "scope": quoteForeign(f.scope), "tenant": tenant, "length": strconv.Itoa(f.length),
 		"ago": span(f.now.Sub(c.Expires.time())), "left": span(c.Expires.time().Sub(f.now)), "early": span(c.NotBefore.time().Sub(f.now)),
 	}
 }
@@ -146,6 +152,6 @@ const listPrincipals = "`select * from pgaadauth_list_principals(false)` in data
 func noUserError(c claims) error {
 	hint := "the token is of " + c.describe()
 	return &DSNError{Key: "user", Err: fmt.Errorf(
-		"the token does not say the role's name, set user (%s): %s lists the roles, %s those that exist",
-		hint, listPrincipals, "`select rolname from pg_roles`")}
+		"the token does not say the role's name, set user (%s): %s lists the roles of principals",
+		hint, listPrincipals)}
 }

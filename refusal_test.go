@@ -1,8 +1,10 @@
 package azurepg
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +56,15 @@ func TestEveryFailedLoginIsExplained(t *testing.T) {
 		{name: "the tenant asked for", err: serverError("28P01 The access token has invalid format. Acquire a new token and retry."), cfg: Config{TenantID: homeTenant}, says: []string{"could not read the token", homeTenant}},
 		{name: "a tenant asked for by its domain", err: serverError("28P01 The access token has invalid format."), cfg: Config{TenantID: "contoso.com"}, says: []string{"could not read the token"}},
 
+		{name: "not yet valid, by the claims alone", err: serverError("28P01 no"), claims: fmt.Sprintf(ofApp+`,"nbf":%d`, in(10*time.Minute)), says: []string{"valid only in 10m0s"}},
+		{name: "another tenant, by the claims alone", err: serverError("28P01 no"), cfg: Config{TenantID: appOID}, says: []string{homeTenant, "azure_tenant_id"}},
+		{name: "expired, says the server, and the token says nothing", err: serverError("28P01 The access token has expired."), claims: "-", says: []string{"does not say when: try again"}},
+		{name: "audience, and the token says nothing", err: serverError("28P01 The access token does not have a valid audience claim."), claims: "-", says: []string{"the token is for another service, and"}},
+		{name: "format, and the token says nothing", err: serverError("28P01 The access token has invalid format."), claims: "-", says: []string{"its tenant, an unknown one: "}},
+
+		{name: "another object id, and the clock is ahead", err: serverError("28P01 Service Principal oid mismatch for role[X]"), claims: fmt.Sprintf(ofApp+`,"exp":%d`, in(-time.Hour)), says: []string{"another object id"}},
+		{name: "an application as a user, and the clock is behind", err: serverError("28P01 neither an AAD_AUTH_TOKENTYPE_APP_USER or"), claims: fmt.Sprintf(ofApp+`,"nbf":%d`, in(time.Hour)), says: []string{"the role is of a user"}},
+		{name: "no LOGIN, and the clock is behind", err: serverError(`28000 role "X" is not permitted to log in`), claims: fmt.Sprintf(ofApp+`,"nbf":%d`, in(time.Hour)), says: []string{"no LOGIN"}},
 		{name: "an application as a user", err: serverError("28P01 Azure AD user token for role[X] is neither an AAD_AUTH_TOKENTYPE_APP_USER or an AAD_AUTH_TOKENTYPE_APP_OBO token."),
 			says: []string{"the role is of a user, but the token is of an application", "'" + appOID + "', 'service', false, false)"}},
 		{name: "an application as a user, new wording", err: serverError(`28000 Microsoft Entra user token for role "X" is neither an AAD_AUTH_TOKENTYPE_APP_USER or an AAD_AUTH_TOKENTYPE_APP_OBO token.`), says: []string{"the role is of a user"}},
@@ -164,6 +175,32 @@ func TestSQLInAdviceIsQuoted(t *testing.T) {
 	}
 	if got := fill("{role} {oid}", map[string]string{"role": "{oid}", "oid": "1"}); got != "{oid} 1" {
 		t.Errorf("a fact was filled in itself: %s", got)
+	}
+}
+
+// The claims of a token are foreign, and so is the role's name.
+func TestClaimsCannotLeaveTheirPlace(t *testing.T) {
+	hostile := "a\nb\r\x1b[31m\u202e\u2028'\"`; drop role x; --{oid}{" + strings.Repeat("ü", 100000)
+	raw, err := json.Marshal(map[string]any{"oid": hostile, "appid": hostile, "tid": hostile, "upn": hostile, "aud": []string{hostile, hostile}, "xms_mirid": hostile, "idtyp": "app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Connector{cfg: &Config{Database: hostile}, tokens: NewTokenCache(nil, nil)}
+	server := serverError("28P01 no")
+	f := c.failedLogin(Login{User: hostile, Password: Secret(fakeJWT(string(raw)))}, server)
+	for i := range loginFaults {
+		e := newAuthError(f, server, server, true)
+		e.Advice = loginFaults[i].text(f.facts())
+		text := e.Error()
+		if strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) || len(text) > 4000 {
+			t.Errorf("row %d: %d bytes, %.400q", i, len(text), text)
+		}
+		for _, sql := range []string{sqlLiteral(hostile), sqlName(hostile)} {
+			quote := sql[:1]
+			if inner := strings.ReplaceAll(sql[1:len(sql)-1], quote+quote, ""); strings.Contains(inner, quote) {
+				t.Errorf("%s is closed too soon", sql)
+			}
+		}
 	}
 }
 

@@ -24,6 +24,9 @@ type AzureCLI struct {
 	refusal   int // AADSTS…; 0 is none
 }
 
+// notSignedIn is what az prints after az logout.
+const notSignedIn = "ERROR: Please run 'az login' to setup account."
+
 // AzureCLI installs a fake az that is signed in as p, which is no group. It ends the
 // test, or panics if s is from New, where that is not possible.
 func (s *Server) AzureCLI(p *Principal) *AzureCLI {
@@ -78,7 +81,7 @@ func (c *AzureCLI) run(args []string) (output string, ok bool) {
 	command := strings.Join(args[:min(2, len(args))], " ")
 	switch {
 	case out:
-		return "ERROR: Please run 'az login' to setup account.", false
+		return notSignedIn, false
 	case command == "account get-access-token" && refusal != 0:
 		return c.failure(aadsts(refusal)), false
 	case command == "account get-access-token":

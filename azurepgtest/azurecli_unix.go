@@ -4,6 +4,7 @@ package azurepgtest
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,12 +19,13 @@ import (
 // script opens its reply pipe for writing too, so that neither side waits for the other
 // to open it. A Server that is gone, closed or killed, is an az that is not signed in.
 const azScript = `#!/bin/sh
-reply=%[1]s/reply.$$
-fail() { echo "ERROR: Please run 'az login' to setup account." >&2; exit 1; }
+dir=%[1]s
+reply=$dir/reply.$$
+fail() { echo "%[3]s" >&2; exit 1; }
 kill -0 %[2]d 2>/dev/null || fail
 mkfifo -m 600 "$reply" 2>/dev/null || fail
 exec 3<>"$reply" || fail
-echo "$reply $*" >%[1]s/calls || fail
+printf '%%s\n' "reply.$$ $*" 2>/dev/null >"$dir/calls" || fail
 IFS= read -r answer <&3
 rm -f "$reply"
 case $answer in
@@ -35,9 +37,6 @@ esac
 // installAzureCLI makes dir with an az whose calls are answered by run, until the
 // function it returns is called.
 func installAzureCLI(dir string, run func(args []string) (string, bool)) (stop func() error, err error) {
-	if strings.ContainsAny(dir, " \t\n'\"$`\\") {
-		return nil, fmt.Errorf("the path %q cannot stand in a shell script; set TMPDIR", dir)
-	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -50,7 +49,8 @@ func installAzureCLI(dir string, run func(args []string) (string, bool)) (stop f
 	if err != nil {
 		return nil, err
 	}
-	script := fmt.Sprintf(azScript, dir, os.Getpid())
+	quoted := "'" + strings.ReplaceAll(dir, "'", `'\''`) + "'"
+	script := fmt.Sprintf(azScript, quoted, os.Getpid(), notSignedIn)
 	if err := os.WriteFile(filepath.Join(dir, "az"), []byte(script), 0o700); err != nil {
 		pipe.Close()
 		return nil, err
@@ -61,25 +61,41 @@ func installAzureCLI(dir string, run func(args []string) (string, bool)) (stop f
 		defer done.Done()
 		for lines := bufio.NewScanner(pipe); lines.Scan(); {
 			call := strings.Fields(lines.Text())
-			if len(call) == 0 || filepath.Dir(call[0]) != dir {
+			if len(call) == 0 || filepath.Base(call[0]) != call[0] {
 				continue
 			}
 			done.Add(1)
 			go func() {
 				defer done.Done()
 				output, ok := run(call[1:])
-				reply(call[0], output, ok)
+				reply(filepath.Join(dir, call[0]), output, ok)
 			}()
 		}
 	}()
 	return func() error {
+		// From now on no script finds its way in, and those who have are all in there.
+		closed := dir + ".closed"
+		if err := os.Rename(dir, closed); err != nil {
+			closed = dir
+		}
 		// Not Close alone: a write wakes the reader also where pipes cannot be polled.
-		err := os.RemoveAll(dir)
 		pipe.WriteString("\n")
 		pipe.Close()
 		done.Wait()
-		return err
+		return errors.Join(turnAway(closed), os.RemoveAll(closed))
 	}, nil
+}
+
+// turnAway answers the scripts that still wait for a reply in dir, which would do so for
+// ever.
+func turnAway(dir string) error {
+	files, err := os.ReadDir(dir)
+	for _, f := range files {
+		if f.Type() == os.ModeNamedPipe && f.Name() != "calls" {
+			reply(filepath.Join(dir, f.Name()), notSignedIn, false)
+		}
+	}
+	return err
 }
 
 // reply writes the answer to a script's pipe. If the script has been killed there is

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -52,24 +53,41 @@ func startBinaries(ctx context.Context, bin, dir string, w *watchdog) (*backend,
 	if err := process.initCluster(ctx); err != nil {
 		return nil, err
 	}
-	b, err := newBackend(process)
+	b, err := newBackend(process, dir)
 	if err != nil {
 		return nil, err
 	}
 	return b, b.start(ctx)
 }
 
-// newBackend is a server of our own.
-func newBackend(process *process) (*backend, error) {
-	// A constant, so only PGSERVICE and the like in the environment can make it fail.
-	config, err := pgx.ParseConfig("host=/ user=postgres dbname=postgres sslmode=disable")
+// newBackend is a server of our own, whose files are in dir.
+func newBackend(process *process, dir string) (*backend, error) {
+	config, err := isolatedConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	config.Host, config.Port = process.socketDir, socketPort
+	return &backend{process, config}, nil
+}
+
+// isolatedConfig returns a superuser's login by which no PG variable of the tests can be
+// in the way. Pgx reads them for all that the DSN does not say, and insists on finding the
+// service of PGSERVICE: here an empty one in a file in dir.
+func isolatedConfig(dir string) (*pgx.ConnConfig, error) {
+	services := filepath.Join(dir, "pg_service.conf")
+	if err := os.WriteFile(services, []byte("[azurepgtest]\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("azurepgtest: %w", err)
+	}
+	config, err := pgx.ParseConfig("host=/ port=5432 user=postgres dbname=postgres password='' passfile='' " +
+		"sslmode=disable sslcert='' sslkey='' sslrootcert='' sslpassword='' sslsni=1 sslcertmode=allow sslnegotiation=postgres " +
+		"connect_timeout=0 target_session_attrs=any min_protocol_version=3.0 max_protocol_version=3.0 " +
+		"channel_binding=disable require_auth='' " +
+		"service=azurepgtest servicefile='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(services) + "'")
 	if err != nil {
 		return nil, fmt.Errorf("azurepgtest: PG* environment: %w", err)
 	}
-	config.Host, config.Port = process.socketDir, socketPort
-	config.Password, config.Fallbacks, config.TLSConfig, config.ValidateConnect = "", nil, nil, nil
-	config.RuntimeParams = map[string]string{}
-	return &backend{process, config}, nil
+	config.RuntimeParams = map[string]string{} // PGAPPNAME, PGOPTIONS, PGTZ
+	return config, nil
 }
 
 // start starts a server of our own and waits until it answers, or stops it again.

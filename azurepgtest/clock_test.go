@@ -96,6 +96,10 @@ func TestSkewedPlatformStampsAllItsTimes(t *testing.T) {
 	s.Identity.Fault(azurepgtest.ClockSkew(-3 * time.Hour))
 	response, body := askIMDS(t, s, "")
 	assertDate(t, "IMDS", response.Header, -3*time.Hour)
+	s.SetClock(time.Hour)
+	again, _ := askIMDS(t, s, "")
+	assertDate(t, "IMDS beside SetClock", again.Header, -2*time.Hour)
+	s.SetClock(0)
 	imds := decode(t, body)
 	if in := imds["expires_in"]; in != "86399" && in != "86400" {
 		t.Errorf("expires_in is %v; want a day", in)

@@ -8,9 +8,9 @@ import (
 
 // conns are the connections of a listener. Each has a goroutine that serves it.
 type conns struct {
-	mu     sync.Mutex // guards all below
-	open   map[net.Conn]struct{}
-	idle   chan struct{} // closed when the last one is served; nil if there was none
+	mu     sync.Mutex        // guards all below
+	open   map[net.Conn]bool // whether it has been killed
+	idle   chan struct{}     // closed when the last one is served; nil if there was none
 	closed bool
 }
 
@@ -39,10 +39,10 @@ func (c *conns) add(conn net.Conn) bool {
 		return false
 	}
 	if len(c.open) == 0 {
-		c.open = make(map[net.Conn]struct{})
+		c.open = make(map[net.Conn]bool)
 		c.idle = make(chan struct{})
 	}
-	c.open[conn] = struct{}{}
+	c.open[conn] = false
 	return true
 }
 
@@ -55,17 +55,24 @@ func (c *conns) remove(conn net.Conn) {
 	}
 }
 
-// kill resets all open connections and returns how many they were.
+// kill resets all open connections and returns how many they were, without those that it
+// has reset before and whose goroutines have not noticed yet.
 func (c *conns) kill() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for conn := range c.open {
+	killed := 0
+	for conn, before := range c.open {
+		if before {
+			continue
+		}
+		c.open[conn] = true
+		killed++
 		if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
 			tcp.SetLinger(0) // else the peer sees an end
 		}
 		conn.Close()
 	}
-	return len(c.open)
+	return killed
 }
 
 // wait waits until no connection is open, for d at most.

@@ -242,8 +242,13 @@ func TestPlatformKeepsTokensIfTold(t *testing.T) {
 		t.Error("got one token twice; want two")
 	}
 	s.Identity.KeepTokens(true)
-	if first, second := ask(), ask(); first != second {
+	kept := ask()
+	if ask() != kept {
 		t.Error("got two tokens; want the one that is kept")
+	}
+	s.SetClock(25 * time.Hour)
+	if ask() == kept {
+		t.Error("got the token that has expired by the Server's clock")
 	}
 }
 

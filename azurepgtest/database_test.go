@@ -89,6 +89,9 @@ func TestDatabaseIsDroppedUnderASession(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	if conn == nil {
+		t.Fatal("no session")
+	}
 	defer conn.Close(context.Background())
 	if exists(t, shared, name) {
 		t.Error("the database is left")

@@ -176,6 +176,13 @@ func (d *directory) setSecret(objectID, secret string, expired bool) {
 	a.secretExpired = expired
 }
 
+// secretOf returns the secret that is taken from a now.
+func (d *directory) secretOf(a *account) string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return a.secret
+}
+
 // checkSecret reports whether secret is a's, and whether it has expired.
 func (d *directory) checkSecret(a *account, secret string) (ok, expired bool) {
 	d.mu.RLock()

@@ -9,8 +9,8 @@ import (
 
 // DSN returns a URL for azurepg that logs in to database postgres as role name. The
 // principal of that name does so, else the one that the role belongs to, else a service
-// principal that is added. A service principal logs in with its secret, as does a group
-// through a member; a managed identity asks its endpoint, and a user az, which has to be
+// principal that is added. A service principal logs in with its secret, the
+// one of [Entra.NewSecret] if there was one, as does a group through a member; a managed identity asks its endpoint, and a user az, which has to be
 // in front of PATH.
 //
 // The URL holds a secret, which opens nothing but s.
@@ -39,7 +39,7 @@ func (s *Server) dsn(name, database string) string {
 	if s.cloud != "" && s.cloud != Public {
 		settings = append(settings, [2]string{"azure_cloud", string(s.cloud)})
 	}
-	settings = append(settings, credentialSettings(who.Principal)...)
+	settings = append(settings, s.credentialSettings(who)...)
 	return "azurepg://" + url.User(name).String() + "@" + s.Postgres.Addr() + "/" + database + "?" + query(settings)
 }
 
@@ -57,20 +57,20 @@ func (s *Server) accountFor(name string) *account {
 	return s.directory.named(name)
 }
 
-// credentialSettings returns the azure_* keys with which azurepg becomes p. Each has an
-// id of p or its tenant, by which azurepg finds the way here; so a system-assigned
+// credentialSettings returns the azure_* keys with which azurepg becomes a. Each has an
+// id of a or its tenant, by which azurepg finds the way here; so a system-assigned
 // identity is named too, though it need not be for IMDS.
-func credentialSettings(p *Principal) [][2]string {
-	switch p.Kind {
+func (s *Server) credentialSettings(a *account) [][2]string {
+	switch p := a.Principal; p.Kind {
 	case ServicePrincipal:
 		return [][2]string{{"azure_credential", "client_secret"}, {"azure_tenant_id", p.TenantID},
-			{"azure_client_id", p.ClientID}, {"azure_client_secret", p.Secret}}
+			{"azure_client_id", p.ClientID}, {"azure_client_secret", s.directory.secretOf(a)}}
 	case UserAssignedIdentity:
 		return [][2]string{{"azure_credential", "managed_identity"}, {"azure_client_id", p.ClientID}}
 	case SystemAssignedIdentity:
 		return [][2]string{{"azure_credential", "managed_identity"}, {"azure_managed_identity_object_id", p.ObjectID}}
 	}
-	return [][2]string{{"azure_credential", "azure_cli"}, {"azure_tenant_id", p.TenantID}}
+	return [][2]string{{"azure_credential", "azure_cli"}, {"azure_tenant_id", a.TenantID}}
 }
 
 // query joins settings for a URL. Not url.Values: its "+" for a space is a plus to

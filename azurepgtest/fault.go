@@ -91,9 +91,10 @@ func (f Fault) For(d time.Duration) Fault {
 	return f
 }
 
-// After returns the fault that lets the client wait for d before it strikes.
+// After returns the fault that lets the client wait for d before it strikes, in addition
+// to what it waits already: a Hang stays one.
 func (f Fault) After(d time.Duration) Fault {
-	f.after = d
+	f.after += min(d, math.MaxInt64-f.after)
 	return f
 }
 

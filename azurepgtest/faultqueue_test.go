@@ -60,6 +60,8 @@ func TestFaultsWaitAsLongAsTheySay(t *testing.T) {
 		{"Hang that is cleared", Hang, 2 * time.Second, 2 * time.Second, 200},
 		{"its last request is released too", Hang.Times(1), 2 * time.Second, 2 * time.Second, 200},
 		{"After", Status(503, 0).After(time.Second), 0, time.Second, 503},
+		{"After a Delay", Delay(time.Second).After(2 * time.Second), 0, 3 * time.Second, 200},
+		{"Hang after all", Hang.After(time.Second), 2 * time.Second, 2 * time.Second, 200},
 		{"After, cleared", Status(503, 0).After(5 * time.Second), time.Second, time.Second, 200},
 		{"After, ended", Status(503, 0).After(5 * time.Second).For(2 * time.Second), 0, 2 * time.Second, 200},
 	} {

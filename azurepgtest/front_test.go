@@ -24,7 +24,10 @@ func TestDirectTLSNeedsALPN(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close(context.Background())
-	if _, err := loginWith(t.Context(), shared.Postgres, app.Name, "x", func(c *pgx.ConnConfig) { c.SSLNegotiation = "direct" }); err == nil {
+	if _, err := loginWith(t.Context(), shared.Postgres, app.Name, shared.Entra.Mint(app, nil), func(c *pgx.ConnConfig) {
+		c.SSLNegotiation = "direct"
+		c.TLSConfig.NextProtos = nil
+	}); err == nil {
 		t.Error("direct TLS without ALPN: logged in")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -39,6 +40,25 @@ func findOwner() (owner, error) {
 		}
 	}
 	return owner{}, errors.New("azurepgtest: PostgreSQL does not run as root, and there is no user postgres or nobody")
+}
+
+// canPass reports whether the user whom PostgreSQL runs as may pass through dir, as far as
+// that can be seen.
+func canPass(dir string) bool {
+	if os.Geteuid() != 0 {
+		return true
+	}
+	dir, err := filepath.EvalSymlinks(dir)
+	for ; err == nil; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		if dir == filepath.Dir(dir) {
+			return true
+		}
+	}
+	return false
 }
 
 // take gives path to the owner.

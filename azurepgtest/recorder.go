@@ -45,13 +45,14 @@ type Recorder struct {
 	mu          sync.Mutex   // guards all below
 	connections []*clearConn // all there ever were
 	passwords   []string
+	marks       map[string]chan struct{} // by address of our own end; closed when accepted
 }
 
 // Record starts a Recorder for the duration of a test, and ends the test if that is not
 // possible.
 func Record(tb testing.TB, behaviour Evil) *Recorder {
 	tb.Helper()
-	r := &Recorder{evil: behaviour, CAFile: filepath.Join(tb.TempDir(), "ca.pem")}
+	r := &Recorder{evil: behaviour, CAFile: filepath.Join(tb.TempDir(), "ca.pem"), marks: make(map[string]chan struct{})}
 	if err := r.certify(); err != nil {
 		tb.Fatalf("azurepgtest: %v", err)
 	}
@@ -101,11 +102,45 @@ func (r *Recorder) certify() error {
 // settled is the patience with clients that keep a connection open.
 const settled = time.Second
 
+// settle waits until all clients so far have hung up, for a second at most. Some may be
+// known to the kernel alone, even if they have hung up: it hands them out in order, so a
+// connection of our own comes after them.
+func (r *Recorder) settle() {
+	accepted := make(chan struct{})
+	r.mu.Lock() // serve is not to see the mark before it knows it; the dial waits for the kernel alone
+	mark, err := net.DialTimeout("tcp", r.Addr, settled)
+	if err == nil {
+		r.marks[mark.LocalAddr().String()] = accepted
+	}
+	r.mu.Unlock()
+	if err != nil {
+		return // closed, and all is there
+	}
+	defer mark.Close()
+	select {
+	case <-accepted:
+	case <-time.After(settled):
+	}
+	r.conns.wait(settled)
+}
+
+// isMark reports whether conn is settle's, which is no client.
+func (r *Recorder) isMark(conn net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	accepted, ok := r.marks[conn.RemoteAddr().String()]
+	if ok {
+		delete(r.marks, conn.RemoteAddr().String())
+		close(accepted)
+	}
+	return ok
+}
+
 // Clear returns every byte received outside of TLS: startup packets, and the whole of
 // handshakes that failed. It waits for the clients to hang up, for a second at most,
 // so that what they sent is there.
 func (r *Recorder) Clear() []byte {
-	r.conns.wait(settled)
+	r.settle()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var clear []byte
@@ -118,7 +153,7 @@ func (r *Recorder) Clear() []byte {
 // Passwords returns the contents of every password message received, in TLS or not, of
 // SASL messages too. It waits as Clear does.
 func (r *Recorder) Passwords() []string {
-	r.conns.wait(settled)
+	r.settle()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]string(nil), r.passwords...)
@@ -132,6 +167,9 @@ func (r *Recorder) Connections() int {
 }
 
 func (r *Recorder) serve(raw net.Conn) {
+	if r.isMark(raw) {
+		return
+	}
 	conn := &clearConn{Conn: raw, mu: &r.mu}
 	r.mu.Lock()
 	r.connections = append(r.connections, conn)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -89,5 +90,24 @@ func TestRecorderHearsACarelessClient(t *testing.T) {
 				t.Errorf("Clear() holds the password: %v; want %v", got, tt.inClear)
 			}
 		})
+	}
+}
+
+func TestRecorderMissesNobodyInAHurry(t *testing.T) {
+	t.Parallel()
+	r := azurepgtest.Record(t, azurepgtest.NeverAnswers)
+	for n := 1; n <= 200; n++ {
+		conn, err := net.Dial("tcp", r.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(conn, "secret")
+		conn.Close()
+		if got := strings.Count(string(r.Clear()), "secret"); got != n {
+			t.Fatalf("Clear() holds %d secrets; want %d", got, n)
+		}
+	}
+	if got := r.Connections(); got != 200 {
+		t.Errorf("Connections() = %d; want 200", got)
 	}
 }

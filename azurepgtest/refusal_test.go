@@ -177,6 +177,14 @@ func TestPostgresRefusesWhatAzureRefuses(t *testing.T) {
 	}
 }
 
+// respelled returns token with another last letter that means the same bytes: the
+// last four bits of a signature of 2048 are none of it.
+func respelled(token string) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(token) - 1
+	return token[:last] + letters[strings.IndexByte(letters, token[last])+1:][:1]
+}
+
 // refusedLogins returns the logins that s, to which it adds principals, has to refuse.
 func refusedLogins(s *azurepgtest.Server) []refusedLogin {
 	app, other, user := s.AddServicePrincipal("app"), s.AddServicePrincipal("other"), s.AddUser("alice@contoso.com")
@@ -191,6 +199,7 @@ func refusedLogins(s *azurepgtest.Server) []refusedLogin {
 		audience  = "The access token does not have a valid audience claim."
 		signature = "signature not by the current key"
 		noRole    = "no such role, or it is no principal's"
+		newTenant = "11111111-2222-4333-8444-555555555555"
 	)
 	return []refusedLogin{
 		{name: "expired", role: "app", token: mint(azurepgtest.MintOptions{Expires: time.Now().Add(-time.Second)}), message: expired, reason: "expired"},
@@ -206,7 +215,10 @@ func refusedLogins(s *azurepgtest.Server) []refusedLogin {
 		{name: "other audience", role: "app", token: mint(azurepgtest.MintOptions{Audience: "https://vault.azure.net"}), message: audience, reason: "wrong audience"},
 		{name: "double slash", role: "app", token: mint(azurepgtest.MintOptions{Audience: "https://ossrdbms-aad.database.windows.net/"}), message: audience, reason: "wrong audience"},
 		{name: "other cloud", role: "app", token: mint(azurepgtest.MintOptions{Audience: "https://ossrdbms-aad.database.chinacloudapi.cn"}), message: audience, reason: "wrong audience"},
-		{name: "other tenant", role: "app", token: mint(azurepgtest.MintOptions{TenantID: "11111111-2222-4333-8444-555555555555"}), message: format, reason: "another tenant"},
+		{name: "other tenant", role: "app", token: mint(azurepgtest.MintOptions{TenantID: newTenant}), message: format, reason: "another tenant"},
+		{name: "other tenant's id", role: "app", token: mint(azurepgtest.MintOptions{Claims: map[string]any{"tid": newTenant}}), message: format, reason: "another tenant"},
+		{name: "other tenant's issuer", role: "app", token: mint(azurepgtest.MintOptions{Claims: map[string]any{"iss": "https://sts.windows.net/" + newTenant + "/"}}), message: format, reason: "another tenant"},
+		{name: "spelled in another way", role: "app", token: respelled(good), message: format, reason: "not a token"},
 		{name: "revoked", role: "app", token: revoked, message: expired, reason: "revoked"},
 		{name: "other application", role: "other", token: good, message: "Service Principal oid mismatch for role[other]", reason: "token of another application"},
 		{name: "application for user", role: user.Name, token: good, message: "Azure AD user token for role[alice@contoso.com] is neither", reason: "token of an application for the role of a user"},

@@ -1,6 +1,7 @@
 package azurepgtest_test
 
 import (
+	"crypto/rand"
 	"net/url"
 	"os"
 	"strings"
@@ -12,49 +13,52 @@ import (
 
 func TestRenamedPrincipalKeepsItsRole(t *testing.T) {
 	s := shared
-	app := s.AddServicePrincipal("maiden name")
-	renamed := s.Rename(app, "married name")
-	if renamed.Name != "married name" || renamed.ObjectID != app.ObjectID || renamed.Secret != app.Secret || app.Name != "maiden name" {
+	maiden, married := "maiden name "+rand.Text(), "married name "+rand.Text() // free in every run
+	app := s.AddServicePrincipal(maiden)
+	renamed := s.Rename(app, married)
+	if renamed.Name != married || renamed.ObjectID != app.ObjectID || renamed.Secret != app.Secret || app.Name != maiden {
 		t.Errorf("got %+v; want another name alone", renamed)
 	}
 	token := getToken(t, secretCredential(t, s, app.TenantID, app)).Token
-	currentUser(t, s.Postgres, "maiden name", token)
-	if got := refusalOf(t, "married name", token); got != `password authentication failed for user "married name"` {
+	currentUser(t, s.Postgres, maiden, token)
+	if got := refusalOf(t, married, token); got != `password authentication failed for user "`+married+`"` {
 		t.Errorf("the new name, which is no role: got %s", got)
 	}
-	if dsn := s.DSN("maiden name"); !strings.Contains(dsn, app.ClientID) {
+	if dsn := s.DSN(maiden); !strings.Contains(dsn, app.ClientID) {
 		t.Error("the DSN of the role is not that of the renamed principal")
 	}
-	if s.AddServicePrincipal("married name") != renamed {
+	if s.AddServicePrincipal(married) != renamed {
 		t.Error("AddServicePrincipal does not know the new name")
 	}
-	if err := s.Postgres.AddRole(t.Context(), "married name", renamed); err != nil {
+	if err := s.Postgres.AddRole(t.Context(), married, renamed); err != nil {
 		t.Fatal(err)
 	}
-	currentUser(t, s.Postgres, "married name", token)
-	if heir := s.AddServicePrincipal("maiden name"); heir.ObjectID == app.ObjectID {
+	currentUser(t, s.Postgres, married, token)
+	if heir := s.AddServicePrincipal(maiden); heir.ObjectID == app.ObjectID {
 		t.Error("the old name is not free for another principal")
 	}
 }
 
 func TestRenamedUserHasTheNewNameInTokens(t *testing.T) {
 	s := shared
-	user := s.AddUser("maiden@contoso.com")
-	group := s.AddGroup("weddings", user)
+	maiden, married := "maiden"+rand.Text()+"@contoso.com", "married"+rand.Text()+"@contoso.com" // free in every run
+	weddings := "weddings " + rand.Text()
+	user := s.AddUser(maiden)
+	group := s.AddGroup(weddings, user)
 	az := s.AzureCLI(user)
-	renamed := s.Rename(user, "married@contoso.com")
-	s.Rename(group, "marriages")
+	renamed := s.Rename(user, married)
+	s.Rename(group, "marriages of "+weddings)
 	t.Setenv("PATH", az.Dir+":"+os.Getenv("PATH"))
 	cred, err := azidentity.NewAzureCLICredential(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	token := getToken(t, cred).Token
-	if got := claimsOf(t, token)["upn"]; got != "married@contoso.com" || renamed.UPN != got {
+	if got := claimsOf(t, token)["upn"]; got != married || renamed.UPN != got {
 		t.Errorf("upn is %v, of the principal %s; want the new one", got, renamed.UPN)
 	}
-	currentUser(t, s.Postgres, "maiden@contoso.com", token)
-	currentUser(t, s.Postgres, "weddings", token) // still a member, of a group that has a new name too
+	currentUser(t, s.Postgres, maiden, token)
+	currentUser(t, s.Postgres, weddings, token) // still a member, of a group that has a new name too
 }
 
 func TestRecreatedPrincipalIsAnotherOne(t *testing.T) {

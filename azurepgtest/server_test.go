@@ -35,6 +35,10 @@ func TestDSNIsAURLThatSurvivesParsing(t *testing.T) {
 			t.Errorf("%q: a second DSN is another", name)
 		}
 	}
+	renewed := shared.Entra.NewSecret(shared.AddServicePrincipal("dsn"))
+	if u, err := url.Parse(shared.DSN("dsn")); err != nil || u.Query().Get("azure_client_secret") != renewed {
+		t.Error("the DSN has a secret that is no longer taken")
+	}
 	member := shared.AddServicePrincipal("dsn member")
 	shared.AddGroup("dsn group", member)
 	if dsn := shared.DSN("dsn group"); !strings.Contains(dsn, member.ClientID) || !strings.Contains(dsn, "dsn%20group@") {
@@ -114,6 +118,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	deleted := s.AddServicePrincipal("deleted")
+	s.Recreate(deleted)
 	app := s.AddServicePrincipal("app")
 	conn, err := login(t.Context(), s.Postgres, "app", s.Entra.Mint(app, nil))
 	if err != nil {
@@ -134,7 +140,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 		}
 	}
 	<-hung
-	if testroute.Lookup(app.ClientID, app.ObjectID, app.TenantID) != nil {
+	if testroute.Lookup(app.ClientID, app.ObjectID, app.TenantID, deleted.ClientID) != nil {
 		t.Error("azurepg's credentials still find the way here")
 	}
 	if _, err := conn.Exec(t.Context(), "select 1"); err == nil {

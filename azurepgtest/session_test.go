@@ -123,6 +123,9 @@ func TestKilledConnectionsAreGoneAndNewOnesAreFine(t *testing.T) {
 	if got := s.Postgres.KillConnections(); got != 10 {
 		t.Errorf("KillConnections() = %d; want 10", got)
 	}
+	if got := s.Postgres.KillConnections(); got != 0 {
+		t.Errorf("KillConnections() = %d at once again; want 0", got)
+	}
 	for _, conn := range all {
 		if _, err := conn.Exec(t.Context(), "select 1"); err == nil {
 			t.Error("a killed connection answers")
@@ -180,6 +183,16 @@ func TestSessionsBeyondTheLimitAreRefused(t *testing.T) {
 	s.Postgres.SetMaxConnections(1)
 	if _, err := login(t.Context(), s.Postgres, "app", s.Entra.Mint(app, nil)); err == nil {
 		t.Error("logged in beyond a lowered limit")
+	}
+	open[0].Close(context.Background())
+	within(t, 10*time.Second, "end of all sessions", func() bool { return s.Postgres.Connections() == 0 })
+	for role, password := range map[string]string{"app": s.Entra.Mint(app, nil), "other": "hunter2"} {
+		for range 2 { // one that does not become a session takes no slot
+			_, err := loginWith(t.Context(), s.Postgres, role, password, func(c *pgx.ConnConfig) { c.Database = "missing" })
+			if got := pgError(t, err); got.Code != "3D000" {
+				t.Errorf("%s, missing database: got %s %s; want 3D000", role, got.Code, got.Message)
+			}
+		}
 	}
 	s.Postgres.SetMaxConnections(0)
 	currentUser(t, s.Postgres, "app", s.Entra.Mint(app, nil))

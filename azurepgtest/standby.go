@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 )
 
 // A standby is a server that was made by AddStandby, with what else it takes.
@@ -88,6 +89,9 @@ func (p *Postgres) canReplicate() error {
 	if p.backend.process == nil {
 		return errors.New("azurepgtest: standby: the server of AZUREPG_TEST_POSTGRES has none")
 	}
+	if strings.Contains(p.backend.process.socketDir, ",") {
+		return errors.New("azurepgtest: standby: libpq finds no server in a directory with a comma in its name: set TMPDIR to another")
+	}
 	return nil
 }
 
@@ -110,7 +114,7 @@ func (p *Postgres) startStandby(ctx context.Context) (_ *standby, err error) {
 	if err := process.follow(ctx, p.backend); err != nil {
 		return nil, err
 	}
-	if s.server.backend, err = newBackend(process); err != nil {
+	if s.server.backend, err = newBackend(process, s.dir); err != nil {
 		return nil, err
 	}
 	if err := s.server.backend.start(ctx); err != nil {

@@ -13,13 +13,12 @@ import (
 // about 100 bytes, and everyone may pass through it, for PostgreSQL runs as another user
 // if we are root; what it holds is private.
 func temporaryDir() (string, *watchdog, error) {
-	parent := os.TempDir()
-	if len(parent) > 60 {
-		parent = "/tmp"
-	}
-	parent, err := filepath.Abs(parent) // the watchdog is elsewhere
+	parent, err := filepath.Abs(os.TempDir()) // the watchdog is elsewhere
 	if err != nil {
 		return "", nil, fmt.Errorf("azurepgtest: %w", err)
+	}
+	if len(parent) > 60 || !canPass(parent) {
+		parent = "/tmp"
 	}
 	// 60 random bits: no directory of that name can be there for the watchdog to remove.
 	dir := filepath.Join(parent, "azpg"+strings.ToLower(rand.Text()[:12]))

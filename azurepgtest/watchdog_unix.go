@@ -20,7 +20,8 @@ type watchdog struct {
 // watchdogScript reads the process group of each PostgreSQL that starts, an empty line
 // once that is gone, and "done" or "failed". $1 is the directory. PostgreSQL gets eight
 // seconds for an immediate shutdown, of which it takes up to five; a sleep that knows no
-// fractions makes that longer.
+// fractions makes that longer. Calls of az, which nobody answers any more, are turned away
+// as in turnAway: the one pipe "calls" wakes those who open it, and the others are replies.
 const watchdogScript = `
 trap '' HUP INT QUIT TERM
 group=
@@ -40,6 +41,12 @@ while signal 0 && [ "$tries" -gt 0 ]; do
 	tries=$((tries - 1))
 done
 signal KILL
+for az in "$1"/az-*; do
+	mv -- "$az" "$az.closed" 2>/dev/null || continue
+	for pipe in "$az.closed"/*; do
+		[ -p "$pipe" ] && echo 1 1<>"$pipe"
+	done
+done
 tries=20
 until rm -rf -- "$1" 2>/dev/null || [ "$tries" -eq 0 ]; do
 	pause # until those who still write are gone

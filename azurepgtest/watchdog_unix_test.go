@@ -13,11 +13,14 @@ import (
 
 func TestWatchdogFinishesWhatCouldNotBeClosed(t *testing.T) {
 	t.Parallel()
-	for name, script := range map[string]string{
-		"a process that obeys":           `echo x; exec sleep 1000`,
-		"a process that ignores SIGQUIT": `trap '' QUIT; echo x; exec sleep 1000`,
+	for _, tt := range []struct {
+		name, script string
+		signal       syscall.Signal
+	}{
+		{"a process that obeys", `echo x; exec sleep 1000`, syscall.SIGQUIT},
+		{"a process that ignores SIGQUIT", `trap '' QUIT; echo x; exec sleep 1000`, syscall.SIGKILL},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			dir, w, err := temporaryDir()
 			if err != nil {
@@ -26,7 +29,7 @@ func TestWatchdogFinishesWhatCouldNotBeClosed(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.Command("/bin/sh", "-c", script)
+			cmd := exec.Command("/bin/sh", "-c", tt.script)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			w.guard(cmd)
 			out, err := cmd.StdoutPipe()
@@ -45,9 +48,9 @@ func TestWatchdogFinishesWhatCouldNotBeClosed(t *testing.T) {
 				t.Error(err)
 			}
 			select {
-			case err := <-ended:
-				if err == nil {
-					t.Error("the process has ended by itself")
+			case <-ended:
+				if got := cmd.ProcessState.Sys().(syscall.WaitStatus).Signal(); got != tt.signal {
+					t.Errorf("the process has ended by %v; want %v", got, tt.signal)
 				}
 			case <-time.After(10 * time.Second):
 				t.Error("the process goes on")

@@ -2,8 +2,8 @@ package pq
 
 import (
 	"errors"
+	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/lib/pq"
 )
@@ -43,14 +43,14 @@ func (e *connectError) Error() string {
 		b.WriteString(h.address + ": " + strings.TrimPrefix(e.errs[i].Error(), "azurepg: "))
 	}
 	text := strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
+		if !strconv.IsPrint(r) {
+			return '?'
 		}
 		return r
 	}, b.String())
 	const limit = 1000
 	if len(text) > limit {
-		text = text[:limit] + "…"
+		text = strings.ToValidUTF8(text[:limit], "") + "…"
 	}
 	return text
 }

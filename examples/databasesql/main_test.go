@@ -1,0 +1,25 @@
+package main
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/azurepg/azurepg/examples/internal/exampletest"
+)
+
+func TestMain(m *testing.M) { os.Exit(exampletest.Main(m)) }
+
+func TestProgramRunsWithADSNAndNothingElse(t *testing.T) {
+	exampletest.Prints(t, main, "lamp [light new] {\"watt\": 9}\n")
+}
+
+func TestDatabaseSQLWorksWhileTokensRotate(t *testing.T) {
+	exampletest.WithEachBase(t, func(t *testing.T, driver, dsn string) {
+		db := exampletest.Open(t, driver, dsn)
+		exampletest.WhileTokensRotate(t, db, func(ctx context.Context) error {
+			_, err := use(ctx, db)
+			return err
+		})
+	})
+}
