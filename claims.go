@@ -1,11 +1,13 @@
 package azurepg
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // claims are what an Entra access token says about itself. They are read
@@ -74,17 +76,14 @@ func readClaims(token string) (c claims, ok bool) {
 // default, or "" if the token does not say it. The order is that of Microsoft's
 // own helpers for Python and .NET; unlike the Python one, the resource id of a
 // system-assigned identity, whose last part names a machine, hides nothing.
-// An appid is no role name.
+// An appid is no role name, and neither is what holds control characters: the
+// name becomes part of the start-up packet.
 func (c claims) userName() string {
-	if name := c.userAssignedIdentity(); name != "" {
-		return name
+	name := cmp.Or(c.userAssignedIdentity(), c.UPN, c.PreferredUsername, c.UniqueName)
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return ""
 	}
-	for _, name := range []string{c.UPN, c.PreferredUsername, c.UniqueName} {
-		if name != "" {
-			return name
-		}
-	}
-	return ""
+	return name
 }
 
 // userAssignedIdentity returns the name of the user-assigned managed identity

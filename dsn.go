@@ -78,7 +78,9 @@ const (
 //   - connect_timeout: [PGCONNECT_TIMEOUT] limit of one attempt at one host, in whole
 //     seconds; 0 means none. Default: 30.
 //   - target_session_attrs: [PGTARGETSESSIONATTRS] any, read-write, read-only,
-//     primary, standby or prefer-standby: which of several hosts will do. Default: any.
+//     primary, standby or prefer-standby: which of several hosts will do. With read-write
+//     or primary a connection that answers a write with SQLSTATE 25006 leaves the pool,
+//     so that one to a server that was demoted is replaced. Default: any.
 //
 // # TLS
 //

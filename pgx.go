@@ -22,6 +22,7 @@ type pgxBase struct {
 	floor     *floor
 	template  *pgx.ConnConfig // without user and password
 	connector driver.Connector
+	writer    bool // target_session_attrs wants sessions that can write
 }
 
 // newPgxBase makes the base from cfg, which is checked.
@@ -30,7 +31,7 @@ func newPgxBase(cfg *Config, f *floor) (*pgxBase, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &pgxBase{floor: f, template: cc}
+	b := &pgxBase{floor: f, template: cc, writer: cfg.TargetSessionAttrs == "read-write" || cfg.TargetSessionAttrs == "primary"}
 	cc.Database = cfg.Database
 	cc.ConnectTimeout = max(cfg.ConnectTimeout, 0)
 	cc.RuntimeParams = maps.Clone(cfg.RuntimeParams)

@@ -187,13 +187,17 @@ func (a *attempt) takeBack(login *hostLogin) {
 // onPgError is called for every error that the server reports, also for those
 // of queries.
 //
-// False means that the connection is of no more use. After an error of a login it
-// never is, and pgx then returns err, in which the token is hidden. At true it would
+// False means that the connection is of no more use: pgx closes it, and no pool
+// keeps it. So it is with a session that cannot write any more where
+// target_session_attrs wants one that can. After an error of a login it never is of
+// use, and pgx then returns err, in which the token is hidden. At true it would
 // read the server's message once more.
 func (a *attempt) onPgError(conn *pgconn.PgConn, err *pgconn.PgError) bool {
 	ofLogin := a.noteRefusal(err)
 	usable := a.hooks.onPgError == nil || a.hooks.onPgError(conn, err)
-	return usable && !ofLogin
+	const readOnlySQLTransaction = "25006"
+	demoted := a.base.writer && err.Code == readOnlySQLTransaction
+	return usable && !ofLogin && !demoted
 }
 
 // noteRefusal notes an error of a login, and returns whether err is one. It calls

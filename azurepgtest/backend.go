@@ -46,17 +46,28 @@ func startBackend(ctx context.Context, dir string, w *watchdog) (*backend, error
 
 // startBinaries starts the PostgreSQL whose executables are in bin.
 func startBinaries(ctx context.Context, bin, dir string, w *watchdog) (*backend, error) {
-	process, err := newProcess(ctx, bin, dir, w)
+	process, err := newProcess(bin, dir, w)
 	if err != nil {
 		return nil, err
 	}
+	if err := process.initCluster(ctx); err != nil {
+		return nil, err
+	}
+	b, err := newBackend(process, dir)
+	if err != nil {
+		return nil, err
+	}
+	return b, b.start(ctx)
+}
+
+// newBackend is a server of our own, whose files are in dir.
+func newBackend(process *process, dir string) (*backend, error) {
 	config, err := isolatedConfig(dir)
 	if err != nil {
 		return nil, err
 	}
 	config.Host, config.Port = process.socketDir, socketPort
-	b := &backend{process, config}
-	return b, b.start(ctx)
+	return &backend{process, config}, nil
 }
 
 // isolatedConfig returns a superuser's login by which no PG variable of the tests can be
@@ -88,7 +99,7 @@ func (b *backend) start(ctx context.Context) error {
 		return err
 	}
 	if err := b.await(ctx); err != nil {
-		return errors.Join(err, b.process.stop())
+		return errors.Join(err, b.process.stop(stopSignals))
 	}
 	return nil
 }
@@ -96,7 +107,7 @@ func (b *backend) start(ctx context.Context) error {
 // stop stops a server of our own; of another it terminates the sessions.
 func (b *backend) stop(sessions []uint32) error {
 	if b.process != nil {
-		return b.process.stop()
+		return b.process.stop(stopSignals)
 	}
 	if len(sessions) == 0 {
 		return nil

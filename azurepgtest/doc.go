@@ -46,8 +46,9 @@
 //	principals           Server.Rename, Recreate, AddMember, RemoveMember, AddTenant
 //	clocks               Server.SetClock
 //	az                   AzureCLI.SignOut, SetRefusal
-//	the server           Postgres.Stop and Start, SetBlackHole, KillConnections, SetMaxConnections,
+//	the server           Postgres.Stop and Start, Crash, SetBlackHole, KillConnections, SetMaxConnections,
 //	                     SetTLSVersions, RejectBefore, AddPasswordRole
+//	standbys             Postgres.AddStandby, Promote, Follow
 //	its refusals         Postgres.SetRefusal (SQLSTATE), SetWording
 //
 // Afterwards [Entra.Tokens] are all tokens that were issued, to be searched in what the
@@ -62,7 +63,7 @@
 // hash. Root is no obstacle: PostgreSQL then runs as user postgres or nobody. It
 // listens on nothing but a unix socket in a private directory. When the test process
 // ends, even killed, a watchdog ends PostgreSQL and removes all files; it is a small
-// shell process that lives as long as the Server.
+// shell process that lives as long as the Server; each standby has one too.
 //
 // # How requests find their way
 //

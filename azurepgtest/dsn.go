@@ -48,7 +48,7 @@ func (s *Server) accountFor(name string) *account {
 	if a := s.directory.named(name); a != nil {
 		return a
 	}
-	if owner := s.Postgres.owner(name); owner != nil { // renamed, or of a role by AddRole
+	if owner := s.Postgres.roles.owner(name); owner != nil { // renamed, or of a role by AddRole
 		if a := s.directory.withID(owner.ObjectID); a != nil {
 			return a
 		}

@@ -82,7 +82,7 @@ func TestDownloadedPostgresRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := b.process.stop(); err != nil {
+		if err := b.process.stop(stopSignals); err != nil {
 			t.Error(err)
 		}
 	}()

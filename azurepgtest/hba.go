@@ -25,13 +25,13 @@ func (m AuthMethod) group() string { return "azurepgtest_" + string(m) }
 
 // writeHBA writes which role is asked for what. The roles of principals and the superuser
 // are trusted, which is for those who can open the socket in its private directory: the
-// front and us. A group that is not there has no members.
+// front, us and standbys. A group that is not there has no members.
 func (p *process) writeHBA() error {
 	var lines strings.Builder
 	for _, method := range authMethods {
 		fmt.Fprintf(&lines, "local all +%s %s\n", method.group(), method)
 	}
-	lines.WriteString("local all all trust\n")
+	lines.WriteString("local all all trust\nlocal replication postgres trust\n")
 	// The file is initdb's and stays its owner's.
 	if err := os.WriteFile(filepath.Join(p.data, "pg_hba.conf"), []byte(lines.String()), 0o600); err != nil {
 		return fmt.Errorf("azurepgtest: %w", err)

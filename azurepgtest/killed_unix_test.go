@@ -32,6 +32,7 @@ func TestKilledProcessLeavesNothing(t *testing.T) {
 		name, directory, parts, until string
 	}{
 		{"running", "azpgtest", "all", "started"},
+		{"with a standby, in a directory of odd characters", `azpg 'a" $b;%c*`, "standby", "started"},
 		{"without PostgreSQL, in calls of az", "azpgtest", "tokens", "azpg*/az-*/reply.*"},
 		{"in a directory of odd characters", `azpg 'a" $b;%c*,d`, "all", "started"},
 		{"as soon as there are files", "azpgtest", "all", "azpg*"},
@@ -50,9 +51,12 @@ func TestKilledProcessLeavesNothing(t *testing.T) {
 			} else {
 				within(t, time.Minute, "files of the child", func() bool { return len(glob(t, tmp, tt.until)) > 0 })
 			}
-			dogs := processes(t, tmp, "azurepgtest-watchdog")
-			if len(dogs) != 1 {
-				t.Fatalf("there are %d watchdogs; want 1", len(dogs))
+			dogs, servers := processes(t, tmp, "azurepgtest-watchdog"), 1
+			if tt.parts == "standby" {
+				servers = 2
+			}
+			if len(dogs) != servers {
+				t.Fatalf("there are %d watchdogs; want %d", len(dogs), servers)
 			}
 			if port != "none" && (len(processes(t, tmp, "postgres")) == 0 || len(processes(t, "postgres: "+name)) == 0) {
 				t.Fatal("there is no PostgreSQL with a session to see the end of")
@@ -95,6 +99,11 @@ func startAndStay(t *testing.T, parts string) {
 		}
 		go conn.Exec(context.Background(), "select pg_sleep(1000)")
 		port = strconv.Itoa(s.Postgres.Port)
+		if parts == "standby" {
+			if _, err := s.Postgres.AddStandby(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	fmt.Println(port)
 	io.Copy(io.Discard, os.Stdin) // as long as the parent lives

@@ -54,7 +54,7 @@ func (p *Postgres) authenticate(client net.Conn, startup *pgproto3.StartupMessag
 	if !secured || p.isRejecting() {
 		return nil, noEntry(user, database, secured)
 	}
-	if p.isPasswordRole(user) {
+	if p.roles.hasPassword(user) {
 		return p.passThrough(client, startup)
 	}
 	if err := send(client, &pgproto3.AuthenticationCleartextPassword{}); err != nil {
@@ -99,7 +99,7 @@ func (p *Postgres) check(token, role string) error {
 	if err != nil {
 		return err
 	}
-	mapped := p.owner(role)
+	mapped := p.roles.owner(role)
 	if mapped == nil {
 		return denied(role, "no such role, or it is no principal's")
 	}
@@ -121,13 +121,6 @@ func (p *Postgres) check(token, role string) error {
 		return denied(role, "token of another user")
 	}
 	return nil
-}
-
-// owner returns the principal that the role is mapped to, or nil.
-func (p *Postgres) owner(role string) *Principal {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.roles[role]
 }
 
 // verified returns the token if it is one that this server trusts.

@@ -23,6 +23,7 @@ type Postgres struct {
 	cloud       Cloud
 	directory   *directory
 	entra       *Entra // set before the first login
+	roles       *roleTable
 	backend     *backend
 	conns       conns
 	gate        gate
@@ -33,10 +34,10 @@ type Postgres struct {
 	power    sync.Mutex   // makes Stop, Start and close take turns, and guards all below
 	listener net.Listener // nil while stopped
 	unlisten func()       // closes it and cuts logins under way
+	standbys []*standby
 
 	mu             sync.Mutex // guards all below
 	tls            *tls.Config
-	roles          map[string]*Principal // nil: one of AddPasswordRole
 	databases      []string              // made here
 	sessions       map[*session]struct{} // open
 	slots          int                   // taken by sessions, and by logins that soon are
@@ -55,7 +56,8 @@ const defaultRefusal = "28P01"
 func newPostgres(cloud Cloud, d *directory, caFile string) *Postgres {
 	p := &Postgres{
 		CAFile: caFile, cloud: cloud, directory: d,
-		roles: make(map[string]*Principal), sessions: make(map[*session]struct{}), refusalCode: defaultRefusal,
+		roles:    &roleTable{owners: make(map[string]*Principal)},
+		sessions: make(map[*session]struct{}), refusalCode: defaultRefusal,
 	}
 	p.running, p.end = context.WithCancel(context.Background())
 	return p
@@ -73,6 +75,11 @@ func (p *Postgres) open(ctx context.Context, dir string, w *watchdog, certificat
 	if err := p.allowTables(ctx, "postgres"); err != nil {
 		return err
 	}
+	return p.openFront(ctx, certificate)
+}
+
+// openFront opens the front of a server that answers.
+func (p *Postgres) openFront(ctx context.Context, certificate tls.Certificate) (err error) {
 	p.Host = loopbackName(ctx)
 	p.tls = &tls.Config{
 		Certificates: []tls.Certificate{certificate},
@@ -87,7 +94,7 @@ func (p *Postgres) open(ctx context.Context, dir string, w *watchdog, certificat
 	return p.listen()
 }
 
-// close stops the front, removes what was made in a server that is not ours, and stops
+// close closes the standbys, stops the front, removes what was made in a server that is not ours, and stops
 // one that is.
 func (p *Postgres) close() error {
 	p.end()
@@ -98,6 +105,9 @@ func (p *Postgres) close() error {
 	}
 	p.conns.close()
 	var errs []error
+	for _, s := range p.standbys {
+		errs = append(errs, s.close())
+	}
 	if p.releasePort != nil {
 		errs = append(errs, p.releasePort())
 	}

@@ -22,13 +22,28 @@ import (
 //
 // Stop does nothing if the server is stopped already.
 func (p *Postgres) Stop() error {
+	return p.stop(func() error { return p.backend.stop(p.sessionIDs()) })
+}
+
+// Crash is [Postgres.Stop] without a shutdown, as when the machine fails: what standbys
+// have not been sent they do not get. Start, after it, takes as long as the recovery. The
+// server of AZUREPG_TEST_POSTGRES is stopped.
+func (p *Postgres) Crash() error {
+	if p.backend.process == nil {
+		return p.Stop()
+	}
+	return p.stop(func() error { return p.backend.process.stop(crashSignals) })
+}
+
+// stop closes the front and ends the server by end.
+func (p *Postgres) stop(end func() error) error {
 	p.power.Lock()
 	defer p.power.Unlock()
 	if p.listener == nil {
 		return nil
 	}
 	p.unlisten()
-	err := p.backend.stop(p.sessionIDs())
+	err := end()
 	p.conns.wait(time.Second) // until the clients have got what the sessions said last
 	p.conns.kill()
 	if err != nil {
@@ -37,7 +52,7 @@ func (p *Postgres) Stop() error {
 	return nil
 }
 
-// Start starts the server again after [Postgres.Stop], on the same port and with the same
+// Start starts the server again after [Postgres.Stop] or [Postgres.Crash], on the same port and with the same
 // data. It does nothing if the server is running. It fails if the server does not start
 // or, elsewhere than on Linux, if someone has taken the port, and after [Server.Close].
 func (p *Postgres) Start() error {

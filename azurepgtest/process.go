@@ -24,31 +24,23 @@ type process struct {
 	socketDir string
 	data      string
 	logFile   string
+	primary   *process      // whom it follows; nil before it was a standby
 	cmd       *exec.Cmd     // nil before the first start
 	exited    chan struct{} // closed when cmd has
 }
 
-// newProcess makes a cluster in dir.
-func newProcess(ctx context.Context, bin, dir string, watchdog *watchdog) (*process, error) {
+// newProcess makes the place for a cluster in dir.
+func newProcess(bin, dir string, watchdog *watchdog) (*process, error) {
 	owner, err := findOwner()
 	if err != nil {
 		return nil, err
 	}
 	home := filepath.Join(dir, "pg") // socket, data
-	if err := os.Mkdir(home, 0o700); err != nil {
-		return nil, fmt.Errorf("azurepgtest: %w", err)
-	}
-	if err := owner.take(home); err != nil {
-		return nil, fmt.Errorf("azurepgtest: %w", err)
-	}
 	p := &process{
 		bin: bin, owner: owner, watchdog: watchdog,
 		socketDir: home, data: filepath.Join(home, "data"), logFile: filepath.Join(dir, "postgres.log"),
 	}
-	if err := p.initCluster(ctx); err != nil {
-		return nil, err
-	}
-	return p, p.writeHBA()
+	return p, p.mkdir(home)
 }
 
 // initCluster makes a database cluster whose only user is postgres.
@@ -62,7 +54,7 @@ func (p *process) initCluster(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("azurepgtest: initdb: %w: %s", err, tail(output.Bytes()))
 	}
-	return nil
+	return p.writeHBA()
 }
 
 // start starts the server, which may not answer yet.
@@ -78,6 +70,10 @@ func (p *process) start() error {
 		// Nothing here outlives a crash.
 		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
 		"-c", "autovacuum=off")
+	if p.primary != nil { // without effect once it is promoted
+		cmd.Args = append(cmd.Args, "-c", "primary_conninfo=host="+conninfoValue(p.primary.socketDir)+fmt.Sprintf(" port=%d user=postgres", socketPort),
+			"-c", "primary_slot_name="+p.slot())
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("azurepgtest: postgres: %w", err)
@@ -92,12 +88,17 @@ func (p *process) start() error {
 	return nil
 }
 
-// stop ends the server, its sessions first; if that takes long, by force.
-func (p *process) stop() error {
+// conninfoValue quotes a value as libpq reads it.
+func conninfoValue(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
+}
+
+// stop ends the server by the signals in turn, as far as that is needed.
+func (p *process) stop(signals []os.Signal) error {
 	if p.cmd == nil {
 		return nil
 	}
-	for _, signal := range stopSignals {
+	for _, signal := range signals {
 		p.cmd.Process.Signal(signal) // an error means that it is gone
 		timer := time.NewTimer(5 * time.Second)
 		select {

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-var stopSignals = []os.Signal{os.Kill}
+var stopSignals, crashSignals = []os.Signal{os.Kill}, []os.Signal{os.Kill}
 
 // An owner is the user whom PostgreSQL runs as, ourselves.
 type owner struct{}

@@ -12,7 +12,11 @@ import (
 )
 
 // stopSignals ask PostgreSQL for a fast and an immediate shutdown, then for none.
-var stopSignals = []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGKILL}
+// crashSignals leave out the first, after which nothing is written or sent any more.
+var (
+	stopSignals  = []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGKILL}
+	crashSignals = stopSignals[1:]
+)
 
 // An owner is the user whom PostgreSQL runs as. The zero owner is ourselves.
 type owner struct {

@@ -18,15 +18,13 @@ func (p *Postgres) AddRole(ctx context.Context, name string, principal *Principa
 	if err := p.checkRole(name); err != nil {
 		return err
 	}
-	if p.isPasswordRole(name) {
+	if p.roles.hasPassword(name) {
 		return fmt.Errorf("azurepgtest: role %q is one of AddPasswordRole", name)
 	}
 	if err := p.backend.createRole(ctx, name); err != nil {
 		return fmt.Errorf("azurepgtest: role %q: %w", name, err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.roles[name] = principal
+	p.roles.set(name, principal)
 	return nil
 }
 
@@ -52,27 +50,14 @@ func (p *Postgres) AddPasswordRole(ctx context.Context, name, password string, m
 	if p.backend.process == nil {
 		return fmt.Errorf("azurepgtest: role %q: the pg_hba.conf of AZUREPG_TEST_POSTGRES says how roles log in", name)
 	}
-	p.mu.Lock()
-	principal := p.roles[name]
-	p.mu.Unlock()
-	if principal != nil {
+	if p.roles.owner(name) != nil {
 		return fmt.Errorf("azurepgtest: role %q is a principal's", name)
 	}
 	if err := p.backend.createPasswordRole(ctx, name, password, method); err != nil {
 		return fmt.Errorf("azurepgtest: role %q: %w", name, err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.roles[name] = nil
+	p.roles.set(name, nil)
 	return nil
-}
-
-// isPasswordRole reports whether the real server asks the role what it likes.
-func (p *Postgres) isPasswordRole(name string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	principal, known := p.roles[name]
-	return known && principal == nil
 }
 
 func (p *Postgres) checkRole(name string) error {

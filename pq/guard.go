@@ -12,7 +12,8 @@ import (
 // guard is the connection that lib/pq logs in on, above TLS. Until the server is
 // ready for queries it looks at each message in both directions: the server may
 // ask for a cleartext password and for nothing else, and the answer to that is
-// the token, whatever lib/pq says. After that it only passes on.
+// the token, whatever lib/pq says. After that it only passes on, watched by a
+// demotion if there is one.
 //
 // lib/pq uses it from one goroutine at a time.
 type guard struct {
@@ -21,6 +22,8 @@ type guard struct {
 	token   string // empty: the attempt is over
 	pending []byte // what the server said and lib/pq has not read yet
 	err     error  // why this login cannot go on
+
+	demotion *demotion // nil: any session will do
 }
 
 // loginState is how far a login is.
@@ -53,7 +56,11 @@ func (g *guard) end() bool {
 // Read reads from the server.
 func (g *guard) Read(p []byte) (int, error) {
 	if g.state == over {
-		return g.Conn.Read(p)
+		n, err := g.Conn.Read(p)
+		if g.demotion != nil {
+			g.demotion.read(p[:n])
+		}
+		return n, err
 	}
 	if len(g.pending) == 0 && g.err == nil {
 		g.pending, g.err = g.receive()
@@ -71,6 +78,9 @@ func (g *guard) Read(p []byte) (int, error) {
 // Write writes to the server.
 func (g *guard) Write(p []byte) (int, error) {
 	if g.state == over {
+		if g.demotion != nil && g.demotion.over {
+			return 0, errDemoted
+		}
 		return g.Conn.Write(p)
 	}
 	switch {
@@ -144,7 +154,7 @@ func (g *guard) admit(kind byte, body []byte) ([]byte, error) {
 	case len(body) < fixed:
 		return nil, errNoMessage
 	case kind == msgAuthentication:
-		return body, g.authentication(binary.BigEndian.Uint32(body))
+		return body[:fixed], g.authentication(binary.BigEndian.Uint32(body)) // nothing belongs behind those that pass
 	case kind != msgNegotiateVersion && g.state != in:
 		return nil, errNotAsked
 	case kind == msgReadyForQuery:

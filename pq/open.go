@@ -60,6 +60,9 @@ func (b *base) try(ctx context.Context, login azurepg.Login, h host, session str
 		return nil, false, b.timeoutError(ctx, attempt, err)
 	}
 	g := newGuard(secure, string(login.Password))
+	if wantsWriter(b.session) {
+		g.demotion = new(demotion)
+	}
 	// lib/pq does not look at a context once it has dialled.
 	stop := context.AfterFunc(attempt, func() { _ = secure.SetDeadline(time.Unix(1, 0)) })
 	conn, err := b.logIn(login, h, g, session)
