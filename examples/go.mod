@@ -12,6 +12,7 @@ require (
 	github.com/XSAM/otelsql v0.44.0 // otelsql: OpenTelemetry for database/sql
 	github.com/azurepg/azurepg v0.0.0
 	github.com/golang-migrate/migrate/v4 v4.19.1 // migrate; the newest that does not need a newer Go
+	github.com/hashicorp/hcl/v2 v2.24.0 // aks: its test reads the Terraform files
 	github.com/jackc/pgx/v5 v5.12.0 // gorm's time zones, sqlmock and pgxpool: types of the base
 	github.com/jmoiron/sqlx v1.4.0 // sqlx
 	github.com/lib/pq v1.12.3 // its StringArray, which pgx reads and writes too
@@ -19,8 +20,10 @@ require (
 	github.com/uptrace/bun v1.3.0 // the ORM of quickstart, and bun
 	github.com/uptrace/bun/dialect/pgdialect v1.3.0 // its PostgreSQL dialect
 	github.com/uptrace/bun/driver/pgdriver v1.2.18 // moving: bun's own driver, before
+	github.com/zclconf/go-cty v1.16.3 // aks: the values in them
 	go.opentelemetry.io/otel v1.46.0 // otelsql: attributes
 	go.opentelemetry.io/otel/sdk v1.46.0 // otelsql: a tracer
+	gopkg.in/yaml.v3 v3.0.1 // aks: its test reads the manifests
 	gorm.io/driver/postgres v1.6.3 // gorm's PostgreSQL dialect
 	gorm.io/gorm v1.31.2 // gorm
 )
@@ -39,7 +42,6 @@ require (
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
-	github.com/hashicorp/hcl/v2 v2.18.1 // indirect
 	github.com/jackc/pgerrcode v0.0.0-20220416144525-469b46aa5efa // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
@@ -55,7 +57,6 @@ require (
 	github.com/tmthrgd/go-hex v0.0.0-20190904060850-447a3041c3bc // indirect
 	github.com/vmihailenco/msgpack/v5 v5.4.1 // indirect
 	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
-	github.com/zclconf/go-cty v1.14.4 // indirect
 	github.com/zclconf/go-cty-yaml v1.1.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/metric v1.46.0 // indirect
@@ -67,7 +68,7 @@ require (
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
-	gopkg.in/yaml.v3 v3.0.1 // indirect
+	golang.org/x/tools v0.48.0 // indirect
 	mellium.im/sasl v0.3.2 // indirect
 )
 

@@ -75,7 +75,8 @@ func roleSet(t *testing.T, _ *client, _ *sql.Conn) string {
 	}
 	c.warm(t)
 	db := c.session(t)
-	return word(text(t, db, "show statement_timeout") == "49s" && text(t, db, "show statement_timeout") == "49s", false)
+	first, second := text(t, db, "show statement_timeout"), text(t, db, "show statement_timeout")
+	return word(first == "49s" && second == "49s", false)
 }
 
 func listen(t *testing.T, c *client, db *sql.Conn) string {
