@@ -99,7 +99,7 @@ func (c *client) warm(t *testing.T) {
 
 func TestProgramWorksThroughPgBouncerWhileTokensRotate(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, "rotating", "server_lifetime = 1")
+	c := newClient(t, "rotating")
 	c.lifetime = 2 * time.Second
 	db, err := open(c.config(t, ""))
 	if err != nil {
