@@ -17,8 +17,11 @@ var azure *azurepgtest.Server
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
-		var err error
-		if azure, err = azurepgtest.New(nil); err != nil {
+		_, err := findPgBouncer()
+		if err == nil {
+			azure, err = azurepgtest.New(nil)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
