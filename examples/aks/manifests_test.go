@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -17,10 +18,10 @@ import (
 // misspelt one does not pass.
 type (
 	meta struct {
-		Name        string            `yaml:"name"`
-		Namespace   string            `yaml:"namespace"`
-		Labels      map[string]string `yaml:"labels"`
-		Annotations map[string]string `yaml:"annotations"`
+		Name        string          `yaml:"name"`
+		Namespace   string          `yaml:"namespace"`
+		Labels      map[string]text `yaml:"labels"`
+		Annotations map[string]text `yaml:"annotations"`
 	}
 	serviceAccount struct {
 		APIVersion string `yaml:"apiVersion"`
@@ -67,7 +68,7 @@ type (
 		Image string `yaml:"image"`
 		Env   []struct {
 			Name  string `yaml:"name"`
-			Value string `yaml:"value"`
+			Value text   `yaml:"value"`
 		} `yaml:"env"`
 		SecurityContext struct {
 			AllowPrivilegeEscalation *bool `yaml:"allowPrivilegeEscalation"`
@@ -79,6 +80,18 @@ type (
 		Resources map[string]map[string]string `yaml:"resources"`
 	}
 )
+
+// A text is a YAML string. Kubernetes refuses other scalars, such as a bare true, where it
+// wants one; the YAML package converts them.
+type text string
+
+func (v *text) UnmarshalYAML(node *yaml.Node) error {
+	if node.Tag != "!!str" {
+		return fmt.Errorf("line %d: %s is no string", node.Line, node.Value)
+	}
+	*v = text(node.Value)
+	return nil
+}
 
 // values are what make manifests fills in here.
 var values = map[string]string{
@@ -129,7 +142,7 @@ func TestManifestsAgreeWithEachOther(t *testing.T) {
 	if name := account.Metadata.Name; name == "" || pod.Spec.ServiceAccountName != name {
 		t.Errorf("the pod is of service account %q; want %q", pod.Spec.ServiceAccountName, name)
 	}
-	if got := account.Metadata.Annotations["azure.workload.identity/client-id"]; got != values["CLIENT_ID"] {
+	if got := account.Metadata.Annotations["azure.workload.identity/client-id"]; string(got) != values["CLIENT_ID"] {
 		t.Errorf("annotation client-id is %q", got)
 	}
 	// Source: azure-workload-identity's webhook matches pods by this label.
@@ -152,7 +165,7 @@ func TestManifestSetsWhatTheProgramReads(t *testing.T) {
 	}
 	got := make(map[string]string)
 	for _, e := range containers[0].Env {
-		got[e.Name] = e.Value
+		got[e.Name] = string(e.Value)
 	}
 	for _, name := range []string{"DBHOST", "DBUSER", "DBNAME"} {
 		if got[name] != values[name] {

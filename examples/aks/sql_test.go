@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,12 @@ func TestAdministratorMakesTheDatabaseAndThePodUsesIt(t *testing.T) {
 	}
 	if calls != 1 || right != 1 {
 		t.Errorf("pgaadauth was called %d times, %d as it should be; want once", calls, right)
+	}
+	cmd := exec.Command("psql", "-h", azure.Postgres.Host, "-p", strconv.Itoa(azure.Postgres.Port), "-U", role, "-d", database,
+		"-Atc", "select pg_get_userbyid(nspowner), has_schema_privilege('id-orders', 'public', 'create') from pg_namespace where nspname = 'public'")
+	cmd.Env = append(os.Environ(), "PGSSLMODE=verify-full", "PGSSLROOTCERT="+azure.Postgres.CAFile, "PGPASSWORD="+azure.Entra.Mint(identity, nil))
+	if schema, err := cmd.CombinedOutput(); err != nil || string(schema) != role+"|f\n" {
+		t.Errorf("schema public is of %q, %v; want %s, and nobody else making tables", schema, err, role)
 	}
 	if owner != role || connects {
 		t.Errorf("the database is owned by %s, and others may connect: %t", owner, connects)

@@ -2,7 +2,8 @@
 -- the new database, with psql's variable role. It may be repeated, after principal.sql.
 \set ON_ERROR_STOP on
 
--- PostgreSQL 15 and later let only the owner make tables in public.
+-- Since PostgreSQL 15 public is its database's owner's, which will do if principal.sql made the
+-- database; before it was not, and everybody could make tables there.
 alter schema public owner to :"role";
 revoke create on schema public from public;
 
