@@ -16,9 +16,10 @@ type ManagedIdentityEndpoint struct {
 	URL    string // http://127.0.0.1:port/msi/token, the value of IDENTITY_ENDPOINT
 	Header string // the value of IDENTITY_HEADER, random
 
-	entra  *Entra
-	faults faultQueue
-	log    *requestLog
+	entra    *Entra
+	faults   faultQueue
+	throttle throttle
+	log      *requestLog
 
 	mu       sync.Mutex // guards all below
 	lifetime time.Duration
@@ -83,8 +84,8 @@ func (m *ManagedIdentityEndpoint) Requests() []Request { return m.log.all() }
 
 func (m *ManagedIdentityEndpoint) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET "+appServicePath, m.faults.wrap(http.HandlerFunc(m.serveAppService)))
-	mux.Handle("GET "+imdsPath, m.probed(m.faults.wrap(http.HandlerFunc(m.serveIMDS))))
+	mux.Handle("GET "+appServicePath, m.throttle.wrap(m.faults.wrap(http.HandlerFunc(m.serveAppService))))
+	mux.Handle("GET "+imdsPath, m.probed(m.throttle.wrap(m.faults.wrap(http.HandlerFunc(m.serveIMDS)))))
 	return m.log.wrap(m.entra.clock.wrap(mux), func(r *http.Request) bool {
 		return r.URL.Path == appServicePath || r.Header.Get("Metadata") == "true"
 	})
