@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -213,6 +214,11 @@ func TestRefusalIsJudgedByTheHostThatRefused(t *testing.T) {
 			second := scripted(t, func(_ int64, conn net.Conn) { send(conn, fatal("28000")) }) // pg_hba
 			cfg := throughHosts(t, s)
 			cfg.Hosts = []azurepg.Host{first, second}
+			keep, err := azurepg.NewConnector(cfg) // the token cache lives as long as somebody's Connector
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer runtime.KeepAlive(keep)
 			before := s.Entra.TokenRequests()
 			for range 3 {
 				if err := doors[door](t.Context(), cfg); err == nil {
