@@ -179,6 +179,12 @@ func (b *backend) open(ctx context.Context, role, database string, parameters ma
 	if err != nil {
 		return nil, err
 	}
+	// Where a write took long, pgx has begun to read in a goroutine, which would
+	// swallow the first answer to the client.
+	if err := conn.SyncConn(ctx); err != nil {
+		conn.Close(ctx)
+		return nil, fmt.Errorf("azurepgtest: %w", err)
+	}
 	return conn.Hijack()
 }
 

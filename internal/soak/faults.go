@@ -74,9 +74,9 @@ type switchboard struct {
 	random *rand.Rand
 
 	mu       sync.Mutex // guards what follows
-	now      string     // the fault that is on
+	now      fault      // the one that is on; zero: none
 	switched map[string]int
-	explains map[string]time.Time // for each kind of error, until when
+	explains map[string]time.Time // for each kind of error, until when a fault that has ended does
 }
 
 // run switches faults until ctx ends, and then the last one off.
@@ -113,28 +113,18 @@ func (b *switchboard) begin(f fault) {
 	if b.switched == nil {
 		b.switched, b.explains = map[string]int{}, map[string]time.Time{}
 	}
-	b.now = f.name
+	b.now = f
 	b.switched[f.name]++
-	b.until(f, time.Now().Add(time.Hour))
 }
 
 func (b *switchboard) end(f fault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.now = ""
+	b.now = fault{}
+	until := time.Now().Add(f.after)
 	for _, kind := range f.kinds { // another one may explain it for longer
-		if b.explains[kind].After(time.Now().Add(30 * time.Minute)) {
-			b.explains[kind] = time.Time{}
-		}
-	}
-	b.until(f, time.Now().Add(f.after))
-}
-
-// until makes f explain its kinds until then. The caller holds mu.
-func (b *switchboard) until(f fault, then time.Time) {
-	for _, kind := range f.kinds {
-		if b.explains[kind].Before(then) {
-			b.explains[kind] = then
+		if b.explains[kind].Before(until) {
+			b.explains[kind] = until
 		}
 	}
 }
@@ -143,7 +133,7 @@ func (b *switchboard) until(f fault, then time.Time) {
 func (b *switchboard) explain(kind string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return time.Now().Before(b.explains[kind])
+	return slices.Contains(b.now.kinds, kind) || time.Now().Before(b.explains[kind])
 }
 
 // names returns what was switched.

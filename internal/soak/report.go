@@ -71,7 +71,7 @@ func (r *report) progress(ctx context.Context, out io.Writer, faults *switchboar
 		n, odd := sum(r.errors), sum(r.odd)
 		r.mu.Unlock()
 		faults.mu.Lock()
-		now := faults.now
+		now := faults.now.name
 		faults.mu.Unlock()
 		fmt.Fprintf(out, "%6v  %d queries  %d connects  %d tokens  %d errors, %d of them not explained  %s\n",
 			time.Since(r.begun).Round(time.Second), r.queries.Load(), r.connects(), r.azure.Entra.TokenRequests(), n, odd, now)
