@@ -37,7 +37,9 @@ var _ azcore.TokenCredential = (*issuer)(nil)
 func (i *issuer) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	options := i.options
 	end := time.Now().Add(cmp.Or(i.lifetime, time.Hour)).Truncate(time.Second)
-	options.Expires = end
+	// PgBouncer logs in with a token until the next one comes, which no client brings while
+	// all wait for PgBouncer; so tokens are good for longer than azurepg uses them.
+	options.Expires = end.Add(time.Minute)
 	token := i.azure.Entra.Mint(i.who, &options)
 	i.mu.Lock()
 	i.tokens = append(i.tokens, token)

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 // A client is a role with a database and a PgBouncer of its own: each new token there is a
-// RELOAD, after which PgBouncer replaces its connections.
+// RELOAD, after which PgBouncer 1.18 replaces its connections.
 type client struct {
 	*bouncer
 	*issuer
@@ -102,7 +102,7 @@ func (c *client) warm(t *testing.T) {
 
 func TestProgramWorksThroughPgBouncerWhileTokensRotate(t *testing.T) {
 	t.Parallel()
-	c := newClient(t, "rotating")
+	c := newClient(t, "rotating", "server_lifetime = 1") // s, so that PgBouncer too logs in with each token
 	c.lifetime = 2 * time.Second
 	db, err := open(c.config(t, ""))
 	if err != nil {
