@@ -45,11 +45,16 @@
 //	tokens               Entra.SetLifetime, Revoke, RevokeTokens, RotateKeys, Mint
 //	principals           Server.Rename, Recreate, AddMember, RemoveMember, AddTenant
 //	clocks               Server.SetClock
+//	identity endpoints   ManagedIdentityEndpoint.SetLimits, KeepTokens
 //	az                   AzureCLI.SignOut, SetRefusal
 //	the server           Postgres.Stop and Start, Crash, SetBlackHole, KillConnections, SetMaxConnections,
 //	                     SetTLSVersions, RejectBefore, AddPasswordRole
 //	standbys             Postgres.AddStandby, Promote, Follow
 //	its refusals         Postgres.SetRefusal (SQLSTATE), SetWording
+//
+// A token is checked at login alone: a pool with an idle connection notices nothing of
+// most of these. After Postgres.KillConnections, or with db.SetMaxIdleConns(-1), the next
+// statement logs in.
 //
 // Afterwards [Entra.Tokens] are all tokens that were issued, to be searched in what the
 // program has logged.

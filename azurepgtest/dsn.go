@@ -9,9 +9,10 @@ import (
 
 // DSN returns a URL for azurepg that logs in to database postgres as role name. The
 // principal of that name does so, else the one that the role belongs to, else a service
-// principal that is added. A service principal logs in with its secret, the
-// one of [Entra.NewSecret] if there was one, as does a group through a member; a managed identity asks its endpoint, and a user az, which has to be
-// in front of PATH.
+// principal that is added, which AddServicePrincipal(name) then returns. A service
+// principal logs in with its secret, the one of [Entra.NewSecret] if there was one, as
+// does a group through a member; a managed identity asks its endpoint, and a user az,
+// which has to be in front of PATH.
 //
 // The URL holds a secret, which opens nothing but s.
 func (s *Server) DSN(name string) string {
@@ -87,7 +88,9 @@ func query(settings [][2]string) string {
 // them, take s for Azure and its PostgreSQL for the server: authority, tenant and
 // certificates, PG* variables, and a proxy that stands for Entra's host names and IMDS
 // and leads nowhere else. Go honours SSL_CERT_FILE everywhere but on Windows and
-// macOS. Append them to os.Environ(), together with what the credential needs.
+// macOS. Append them to os.Environ(), together with PGUSER and what the credential needs:
+// for psql PGPASSWORD, a token of [Entra.Mint], and for a service principal
+// AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.
 func (s *Server) Env() []string {
 	web := "http://" + s.Entra.routes.identity
 	env := []string{

@@ -72,7 +72,8 @@ func (e *Entra) NewSecret(p *Principal) string {
 	return secret
 }
 
-// RotateKeys replaces the signing key. PostgreSQL refuses tokens signed before.
+// RotateKeys replaces the signing key. PostgreSQL refuses tokens signed before; see
+// [Entra.RevokeTokens].
 func (e *Entra) RotateKeys() error {
 	key, err := newSigningKey()
 	if err != nil {
@@ -92,7 +93,9 @@ func (e *Entra) Tokens() []string {
 	return append([]string(nil), e.issued...)
 }
 
-// RevokeTokens makes PostgreSQL refuse all tokens issued so far. New ones are fine.
+// RevokeTokens makes PostgreSQL refuse all tokens issued so far. New ones are fine. As
+// azurepg replaces a refused token of one identity at most once in 30 s, a test that
+// revokes twice takes another role for the second time, or waits.
 func (e *Entra) RevokeTokens() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

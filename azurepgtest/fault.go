@@ -61,6 +61,9 @@ func Delay(d time.Duration) Fault { return Fault{}.After(d) }
 // Status answers with an HTTP status and, unless retryAfter is 0, a Retry-After header
 // in whole seconds. The body is what the endpoint says at such times: Entra, App Service
 // and IMDS have each its own.
+//
+// Azidentity tries again at 408, 429 and 5xx, for some 6 s; who waits for less gets the
+// error of its own context until then.
 func Status(code int, retryAfter time.Duration) Fault {
 	return Fault{serve: func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		if retryAfter > 0 {
@@ -91,8 +94,9 @@ func (f Fault) For(d time.Duration) Fault {
 	return f
 }
 
-// After returns the fault that lets the client wait for d before it strikes, in addition
-// to what it waits already: a Hang stays one.
+// After returns the fault that lets each client wait for d before it strikes, in addition
+// to what it waits already: a Hang stays one. The fault itself begins at once; for one
+// that begins later call Fault later.
 func (f Fault) After(d time.Duration) Fault {
 	f.after += min(d, math.MaxInt64-f.after)
 	return f

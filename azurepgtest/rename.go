@@ -27,7 +27,8 @@ func (s *Server) Rename(p *Principal, name string) *Principal {
 // secrets, which it returns. It is a member of no group, and a group has no members. The
 // old one gets no token any more; one that it has stays good until its end. The
 // PostgreSQL role still belongs to the old one and refuses the new one, until AddRole;
-// the Add methods and [Server.DSN] give the new one.
+// the Add methods and [Server.DSN] give the new one. A pool opened before keeps the old
+// one's secret.
 //
 // It ends the test, or panics if s is from New, if p is not in the directory.
 func (s *Server) Recreate(p *Principal) *Principal {
