@@ -3,8 +3,11 @@ package azurepg_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/azurepgtest"
 )
 
@@ -90,4 +93,37 @@ func untilLogin(ctx context.Context, p pool) (err error) {
 func isRefusal(err error) bool {
 	var server interface{ SQLState() string }
 	return errors.As(err, &server) && server.SQLState()[:2] == "28"
+}
+
+// A certificate that is replaced on disk is taken up without a new Connector, once Entra
+// has refused the old one.
+func TestCertificateReplacedOnDiskIsReadAnew(t *testing.T) {
+	noAzure(t)
+	s := sharedAzure(t)
+	app, other := s.AddServicePrincipal("renewed"), s.AddServicePrincipal("not renewed")
+	file := filepath.Join(t.TempDir(), "client.pem")
+	deploy := func(from string) {
+		b, err := os.ReadFile(filepath.Clean(from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deploy(other.CertificateFile)
+	c := connector(t, dsn(s, app.Name, "azure_credential", "client_certificate", "azure_tenant_id", app.TenantID,
+		"azure_client_id", app.ClientID, "azure_client_certificate_path", file), nil)
+	var te *azurepg.TokenError
+	if _, err := c.Connect(t.Context()); !errors.As(err, &te) || te.Code != "AADSTS700027" {
+		t.Fatalf("got %v; want AADSTS700027", err)
+	}
+	deploy(app.CertificateFile)
+	waitFor(t, "login with the new certificate", func() bool { // a failure is not repeated within a second
+		conn, err := c.Connect(t.Context())
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
 }
