@@ -42,7 +42,7 @@ type Login struct {
 
 // Format writes the user alone, for every verb; see Config.Format.
 func (l Login) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "azurepg.Login(%q)", l.User)
+	_, _ = fmt.Fprintf(f, "azurepg.Login(%s)", quoteForeign(l.User))
 }
 
 // Connector opens connections to one database as one identity. It is a
@@ -240,22 +240,22 @@ func (c *Connector) loginWith(token string) (Login, error) {
 }
 
 func (c *Connector) refusedError(login Login, server sqlStateError, err error, sent bool) *AuthError {
-	f := c.failedLogin(login, server)
-	c.logRefusal(f, server, sent)
 	if errors.Is(err, driver.ErrBadConn) {
 		err = server // database/sql would connect anew; see notBadConn
 	}
-	return newAuthError(f, server, err, sent)
+	e := newAuthError(c.failedLogin(login, server), server, err, sent)
+	c.logRefusal(login.User, e.Advice, server, sent)
+	return e
 }
 
 // logRefusal books a refused login. The server's words and its code are foreign.
 // The advice is there for pgxpool, which returns pgx's own error.
-func (c *Connector) logRefusal(f *failedLogin, server sqlStateError, sent bool) {
+func (c *Connector) logRefusal(user, advice string, server sqlStateError, sent bool) {
 	c.refused.Add(1)
 	if l := c.cfg.Logger; l != nil {
-		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: login refused", slog.String("user", cutForeign(f.user)),
+		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: login refused", slog.String("user", cutForeign(user)),
 			slog.String("sqlstate", cutForeign(server.SQLState())), slog.String("server", cutForeign(server.Error())), slog.Bool("token_sent", sent),
-			slog.String("advice", f.explain()))
+			slog.String("advice", advice))
 	}
 }
 

@@ -1,9 +1,6 @@
 package azurepg
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // explanation is one way to fail, in words. All advice that azurepg's errors
 // give stands in tables of these, one for each kind of error, and the README's
@@ -39,13 +36,4 @@ func sqlLiteral(s string) string { return "'" + strings.ReplaceAll(printable(s),
 
 func sqlName(s string) string { return `"` + strings.ReplaceAll(printable(s), `"`, `""`) + `"` }
 
-// printable returns s, redacted and cut, with question marks for what could
-// move a cursor or turn the direction of a line.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, cutForeign(s))
-}
+func printable(s string) string { return onlyPrintable(cutForeign(s), '?') }

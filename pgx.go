@@ -186,13 +186,7 @@ type pgxError struct {
 func (e *pgxError) Error() string {
 	text := strings.NewReplacer(":\n\t", ": ", "\n\t", "; ", "\n", "; ", "AfterNetConnect failed: ", "",
 		"tls error: server refused TLS connection", "the server offers no TLS, and was sent nothing").Replace(e.err.Error())
-	text = strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
-	return "azurepg: " + cut(text, 1000)
+	return "azurepg: " + cut(onlyPrintable(text, ' '), 1000)
 }
 
 func (e *pgxError) Unwrap() error      { return e.err }

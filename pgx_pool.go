@@ -33,7 +33,8 @@ func (c *Connector) BeforeConnect(ctx context.Context, cc *pgx.ConnConfig) error
 	a := c.pgx.newAttempt(login)
 	a.onSuccess = c.succeeded
 	a.onRefused = func(token string, server *pgconn.PgError, sent bool) {
-		c.logRefusal(c.failedLogin(Login{User: login.User, Password: Secret(token)}, server), server, sent)
+		f := c.failedLogin(Login{User: login.User, Password: Secret(token)}, server)
+		c.logRefusal(f.user, f.explain(), server, sent)
 		if sent {
 			c.poolRefused(token)
 		}

@@ -58,6 +58,17 @@ func cut(s string, limit int) string {
 	return s[:limit] + "…"
 }
 
+// onlyPrintable returns s with another character in place of each that could move
+// a cursor or turn the direction of a line.
+func onlyPrintable(s string, instead rune) string {
+	return strings.Map(func(r rune) rune {
+		if !strconv.IsPrint(r) {
+			return instead
+		}
+		return r
+	}, s)
+}
+
 // logText is err's text for a log line that names azurepg and the credential by
 // itself.
 func logText(err error) string {

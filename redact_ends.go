@@ -65,7 +65,7 @@ func quoteOf(s string, from int) int {
 }
 
 // findQuoted finds the text in quotes of which the first stands at open. What is
-// glued to the last quote belongs to it, as the second half of 'it”s' does; else
+// glued to the last quote belongs to it, as what follows a doubled quote does; else
 // the quotes stay. Without a last quote all of s is taken.
 func findQuoted(s string, open int) (from, to int) {
 	end := closingQuote(s, open)

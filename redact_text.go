@@ -44,15 +44,17 @@ var shapesAt = func() (at [256]uint8) {
 //   - the value of a key whose name ends in password, passwd, pwd, passphrase,
 //     secret, client_assertion, access_token, refresh_token, authorization or
 //     identity_header, in any case, as DSNs, forms, JSON, headers and fmt write
-//     them: key=value, key: value, "key":"value", key='it”s', key:[a b]
+//     them: key=value, key: value, "key":"value", key:[a b], quotes within quotes
+//     doubled or behind a backslash
 //   - the value of such a key where name and value stand apart: name: x_password,
 //     value: x
 //   - the literal in SQL's PASSWORD 'x', and what follows Bearer or --password
 //
 // Redact works by shape, and prefers to hide too much: a word after "password:"
 // goes even where it is prose. A value that is not in quotes ends at white space,
-// in ADO.NET's strings at a semicolon, or where punctuation leads to the next key. A text without secrets comes back as
-// it is, without an allocation; Redact(Redact(s)) is Redact(s).
+// in ADO.NET's strings at a semicolon, or where punctuation leads to the next key.
+// A text without secrets comes back as it is, without an allocation;
+// Redact(Redact(s)) is Redact(s).
 func Redact(s string) string {
 	// What is hidden can change how the rest reads, so look until nothing is found:
 	// mostly once more. A text that keeps changing is made to deceive.

@@ -52,9 +52,10 @@ func (p *Postgres) stop(end func() error) error {
 	return nil
 }
 
-// Start starts the server again after [Postgres.Stop] or [Postgres.Crash], on the same port and with the same
-// data. It does nothing if the server is running. It fails if the server does not start
-// or, elsewhere than on Linux, if someone has taken the port, and after [Server.Close].
+// Start starts the server again after [Postgres.Stop] or [Postgres.Crash], on the same
+// port and with the same data. It does nothing if the server is running. It fails if the
+// server does not start or, elsewhere than on Linux, if someone has taken the port, and
+// after [Server.Close].
 func (p *Postgres) Start() error {
 	p.power.Lock()
 	defer p.power.Unlock()
