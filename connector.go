@@ -163,7 +163,7 @@ func (c *Connector) Connect(ctx context.Context) (driver.Conn, error) {
 }
 
 func (c *Connector) connect(ctx context.Context) (driver.Conn, error) {
-	login, err := c.login(ctx)
+	login, err := c.Login(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -219,8 +219,12 @@ func (c *Connector) try(ctx context.Context, login Login) (driver.Conn, *AuthErr
 	return nil, c.refusedError(login, server, err, sent), nil
 }
 
-// login gets a token and derives the user.
-func (c *Connector) login(ctx context.Context) (Login, error) {
+// Login returns what one login needs, the token and the role's name, and opens no
+// connection: for programs that log in by other means, such as psql with PGPASSWORD.
+// The token is good for new logins until its end, so each login takes a new
+// Login. The error is a *TokenError if there is no token, and a *DSNError with Key
+// "user" if the role's name is unknown.
+func (c *Connector) Login(ctx context.Context) (Login, error) {
 	token, err := c.tokens.Token(ctx)
 	if err != nil {
 		return Login{}, err

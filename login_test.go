@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -179,4 +180,21 @@ func keyword(query string) string {
 		out = append(out, key+"='"+strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value)+"'")
 	}
 	return strings.Join(out, " ")
+}
+
+// Login is for those who log in by themselves.
+func TestLoginIsWhatConnectUses(t *testing.T) {
+	t.Parallel()
+	s := sharedAzure(t)
+	c := connector(t, bySecret(s, s.AddServicePrincipal("login-app")), nil)
+	login, err := c.Login(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if login.User != "login-app" || !slices.Contains(s.Entra.Tokens(), string(login.Password)) || login.Dial == nil {
+		t.Errorf("got %v; want login-app with a token of Entra's and a Dial", login)
+	}
+	if opened := c.Stats().Opened; opened != 0 {
+		t.Errorf("it opened %d connections", opened)
+	}
 }

@@ -13,6 +13,24 @@ import (
 	"weak"
 )
 
+// TokenCache returns the token cache that Connectors of c's identity and scope share,
+// for services beside the database: with Scope set to theirs, such as
+// https://redis.azure.com/.default, and without Hosts. It is c.Tokens if that is set,
+// and a new one for c.Credential. What c says of the database has no effect. Its
+// errors are *DSNError; nothing is fetched before the first Token.
+func (c *Config) TokenCache() (*TokenCache, error) {
+	d := c.Clone()
+	if len(d.Hosts) == 0 {
+		d.Hosts = []Host{{Name: "localhost"}} // checkCloud looks at the first one's name
+	}
+	for _, step := range []func(*Config) error{checkFields, checkCredential, checkCloud} {
+		if err := step(d); err != nil {
+			return nil, err
+		}
+	}
+	return tokenCache(d)
+}
+
 // tokenCache returns the token cache for cfg, which is checked: cfg.Tokens, one
 // of its own for cfg.Credential, else the one that the whole process shares for
 // this identity.

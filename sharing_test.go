@@ -79,3 +79,25 @@ func TestSharedCacheGoesWithItsLastConnector(t *testing.T) {
 		runtime.GC() // clean-ups run some time after
 	}
 }
+
+func TestTokenCacheOfAConfigIsThatOfItsConnectors(t *testing.T) {
+	cfg := Config{AzureCredential: credentialSecret, TenantID: "tenant", ClientID: "client", ClientSecret: "secret"}
+	connectors := sharedCache(t, cfg)
+	if got, err := cfg.TokenCache(); err != nil || got != connectors {
+		t.Errorf("without hosts and with the database's scope: got %p, %v; want the Connector's, %p", got, err, connectors)
+	}
+	redis := cfg
+	redis.Scope = "https://redis.azure.com/.default"
+	got, err := redis.TokenCache()
+	if err != nil || got == connectors || got.scope != redis.Scope {
+		t.Errorf("with another scope: got %v, %v; want a cache for it", got, err)
+	}
+	again, _ := redis.TokenCache()
+	if again != got {
+		t.Error("another cache for the same identity and scope")
+	}
+	if _, err := (&Config{AzureCredential: "bogus"}).TokenCache(); err == nil {
+		t.Error("a credential that there is not: no error")
+	}
+	runtime.KeepAlive(connectors)
+}

@@ -56,8 +56,8 @@
 // most of these. After Postgres.KillConnections, or with db.SetMaxIdleConns(-1), the next
 // statement logs in.
 //
-// Afterwards [Entra.Tokens] are all tokens that were issued, to be searched in what the
-// program has logged.
+// Afterwards [Server.Leaks] searches what the program has printed for every token and
+// secret of the Server.
 //
 // # PostgreSQL
 //

@@ -48,31 +48,33 @@ setup_postgres() {
 	fi
 }
 
-# The tests of azurepgtest log in with psql too. PostgreSQL's own packages bring it; the
-# npm package and a server in AZUREPG_TEST_POSTGRES do not.
-setup_psql() {
-	dir=$(postgres_dir || true)
-	if [ -n "$dir" ] && [ -x "$dir/psql" ] || command -v psql >/dev/null 2>&1; then
+# need PROGRAM PACKAGES WHY: installs a program that the tests run, where it is missing
+# and apt-get may. Debian's packages also start some of them, where services start at
+# all, which the tests do not need.
+need() {
+	if command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/usr/local/sbin/$1" ]; then
 		return 0
 	fi
-	if apt_install postgresql-client; then
+	# shellcheck disable=SC2086 # a list of packages
+	if apt_install $2; then
 		return 0
 	fi
-	say "no psql: the tests log in with it. Install PostgreSQL's client programs (postgresql-client)." >&2
+	say "no $1: $3. Install $2." >&2
 	exit 1
 }
 
-# examples/pgbouncer runs behind one of its own. Debian's package also starts one, where
-# services start at all, which the tests do not need.
+# PostgreSQL's own packages bring psql; the npm package and a server in
+# AZUREPG_TEST_POSTGRES do not.
+setup_psql() {
+	dir=$(postgres_dir || true)
+	if [ -n "$dir" ] && [ -x "$dir/psql" ]; then
+		return 0
+	fi
+	need psql postgresql-client "the tests of azurepgtest log in with it"
+}
+
 setup_pgbouncer() {
-	if command -v pgbouncer >/dev/null 2>&1 || [ -x /usr/sbin/pgbouncer ] || [ -x /usr/local/sbin/pgbouncer ]; then
-		return 0
-	fi
-	if apt_install pgbouncer; then
-		return 0
-	fi
-	say "no pgbouncer: examples/pgbouncer is tested with it. Install the package pgbouncer." >&2
-	exit 1
+	need pgbouncer pgbouncer "examples/pgbouncer runs behind one of its own"
 }
 
 setup_compiler() {
