@@ -115,9 +115,8 @@ type Config struct {
 	// pgx, to add tracers and hooks. User, password, hosts and TLS are azurepg's:
 	// changes to them are undone. It is an error with another base.
 	ConfigurePgx func(*pgx.ConnConfig) error `json:"-"`
-	// Logger receives lines at level Error (no token), Warn (login refused, a
-	// refresh failed, sslmode=require), Info (token fetched, login repeated) and
-	// Debug. A token cache that several Connectors share logs its fetches to the
+	// Logger receives the lines that the package documentation lists under
+	// Logging. A token cache that several Connectors share logs its fetches to the
 	// first Logger among theirs. Nil: silent.
 	Logger *slog.Logger `json:"-"`
 }

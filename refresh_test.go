@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -760,34 +759,6 @@ func TestGetTokenIsForItsOwnScopeOnly(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestLogSaysWhatHappenedAndNeverTheToken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var out strings.Builder
-		cred := azurepgtest.NewCredential("")
-		c := NewTokenCache(cred, &TokenCacheOptions{Logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-		wantToken(t, c, cred, 1)
-		cred.SetAnswer(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			return azcore.AccessToken{}, errors.New("line one\nlevel=INFO msg=forged")
-		})
-		time.Sleep(55 * time.Minute)
-		wantToken(t, c, cred, 1)
-		synctest.Wait()
-		time.Sleep(6 * time.Minute)
-		_, _ = c.Token(t.Context())
-		synctest.Wait()
-		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-		want := []string{"token fetched", "left=5m0s", "no token"}
-		if len(lines) != len(want) {
-			t.Fatalf("%d lines; want %d:\n%s", len(lines), len(want), out.String())
-		}
-		for i := range want {
-			if !strings.Contains(lines[i], want[i]) || strings.Contains(lines[i], cred.Tokens()[0]) {
-				t.Errorf("line %d: %s; want %q and no token", i, lines[i], want[i])
-			}
-		}
-	})
 }
 
 func TestPrintingACacheShowsNoToken(t *testing.T) {
