@@ -35,5 +35,3 @@ func fill(text string, facts map[string]string) string {
 func sqlLiteral(s string) string { return "'" + strings.ReplaceAll(printable(s), "'", "''") + "'" }
 
 func sqlName(s string) string { return `"` + strings.ReplaceAll(printable(s), `"`, `""`) + `"` }
-
-func printable(s string) string { return onlyPrintable(cutForeign(s), '?') }

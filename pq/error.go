@@ -2,10 +2,11 @@ package pq
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 
 	"github.com/lib/pq"
+
+	"github.com/azurepg/azurepg/internal/foreign"
 )
 
 // connectError is why no host would do. *pq.Error is reachable through it.
@@ -42,17 +43,7 @@ func (e *connectError) Error() string {
 		}
 		b.WriteString(h.address + ": " + strings.TrimPrefix(e.errs[i].Error(), "azurepg: "))
 	}
-	text := strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, b.String())
-	const limit = 1000
-	if len(text) > limit {
-		text = strings.ToValidUTF8(text[:limit], "") + "…"
-	}
-	return text
+	return foreign.Cut(foreign.Printable(b.String(), '?'), 1000)
 }
 
 func (e *connectError) Unwrap() []error    { return e.errs }
