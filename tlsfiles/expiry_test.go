@@ -1,6 +1,7 @@
 package tlsfiles_test
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -98,18 +99,25 @@ func TestExpiryOfWhatTheServerStandsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ending := newAuthority(t, "ending", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(10 * day) }, func(c *x509.Certificate) { c.NotBefore = c.NotAfter.Add(-365 * day) })
 		lasting := newAuthority(t, "lasting")
+		renewed := &authority{renew(t, ending), ending.key} // with the same key
 		for _, row := range []struct {
 			name, want string
+			also       *authority
 			by         *authority
 			life       time.Duration
 		}{
-			{"the authority ends first", "CA CN=ending 9", ending, 20 * day},
-			{"the server's own ends first", "server CN=localhost 4", ending, 5 * day},
-			{"the server's own, of an authority that lasts", "server CN=localhost 19", lasting, 20 * day},
-			{"all last", "", lasting, 300 * day},
+			{"the authority ends first", "CA CN=ending 9", nil, ending, 20 * day},
+			{"the server's own ends first", "server CN=localhost 4", nil, ending, 5 * day},
+			{"the server's own, of an authority that lasts", "server CN=localhost 19", nil, lasting, 20 * day},
+			{"all last", "", nil, lasting, 300 * day},
+			{"the authority's certificate is renewed", "", renewed, ending, 300 * day},
 		} {
 			var got []string
-			f := mustNew(t, tlsfiles.Options{CAFile: write(t, t.TempDir(), "ca.crt", certPEM(ending.cert, lasting.cert)), Names: tlsfiles.Names{CA: "CA"},
+			roots := []*x509.Certificate{lasting.cert, ending.cert}
+			if row.also != nil {
+				roots = append([]*x509.Certificate{row.also.cert}, append(roots, row.also.cert)...)
+			}
+			f := mustNew(t, tlsfiles.Options{CAFile: write(t, t.TempDir(), "ca.crt", certPEM(roots...)), Names: tlsfiles.Names{CA: "CA"},
 				OnExpiry: func(e tlsfiles.Expiry) { got = append(got, fmt.Sprintf("%s %s %d", e.Name, e.Subject, e.Left/day)) }})
 			cert := row.by.issue(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(row.life) }, func(c *x509.Certificate) { c.NotBefore = c.NotAfter.Add(-365 * day) })
 			time.Sleep(time.Second)
@@ -123,4 +131,20 @@ func TestExpiryOfWhatTheServerStandsOn(t *testing.T) {
 			}
 		}
 	})
+}
+
+// renew makes another certificate for an authority, which lasts ten years.
+func renew(t *testing.T, a *authority) *x509.Certificate {
+	t.Helper()
+	template := *a.cert
+	template.NotAfter = time.Now().Add(3650 * day)
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &a.key.PublicKey, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }
