@@ -10,7 +10,7 @@ import (
 	"github.com/azurepg/azurepg/tlsfiles"
 )
 
-// settledFiles returns the Options for files that have been there for an hour.
+// settledFiles returns the Options for files that have been there for long.
 func settledFiles(t testing.TB, ca *authority) tlsfiles.Options {
 	t.Helper()
 	dir, pair := t.TempDir(), ca.issue(t)

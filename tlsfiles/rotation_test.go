@@ -170,10 +170,10 @@ func TestFileThatCannotServeLeavesTheLastGoodStateInUse(t *testing.T) {
 	}
 }
 
-// putSettled writes files that look as if they had been there for an hour.
+// putSettled writes files that have not changed for long, all of one time.
 func putSettled(t testing.TB, dir string, files map[string][]byte) {
 	t.Helper()
-	ago := time.Now().Add(-time.Hour)
+	ago := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for name, content := range files {
 		if err := os.Chtimes(write(t, dir, name, content), ago, ago); err != nil {
 			t.Fatal(err)
