@@ -22,8 +22,8 @@ type Base func(*Config) (OpenFunc, error)
 // Login's password.
 //
 // A refusal by the server is an error that is or wraps one with a method
-// SQLState() string, which returns a code of class 28. It is taken as a refusal
-// of the token, unless the chain also holds an error whose method
+// SQLState() string, which returns a code of class 28, or 08P01 if its text has
+// PgBouncer's "password authentication failed". It is taken as a refusal of the token, unless the chain also holds an error whose method
 // PasswordSent() bool returns false: then the server never asked for it.
 type OpenFunc func(ctx context.Context, login Login) (driver.Conn, error)
 

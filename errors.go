@@ -150,8 +150,8 @@ var (
 type AuthError struct {
 	// User is the role that was asked for.
 	User string
-	// SQLState is the server's code, of class 28. Other codes, such as 53300 (no
-	// connection left), stay in the base driver's error.
+	// SQLState is the server's code, of class 28, or PgBouncer's 08P01. Other codes, such
+	// as 53300 (no connection left), stay in the base driver's error.
 	SQLState string
 	// Principal says whose token was sent, from its claims, which are not
 	// verified: names and ids for a person to read.

@@ -24,10 +24,23 @@ func refusal(err error) (server sqlStateError, sent bool) {
 	return server, !errors.As(err, &asked) || asked.PasswordSent()
 }
 
-// findRefusal walks the tree of err for a code of class 28, where errors.As
-// would stop at the first code.
+// isRefusal reports whether a server's error, with its code, is a verdict on the token or
+// the role. PgBouncer says so with a code that it also has for packets it cannot read, a
+// token that is too long for it among them.
+func isRefusal(code, words string) bool {
+	return strings.HasPrefix(code, class28) ||
+		code == protocolViolation && strings.Contains(words, "password authentication failed")
+}
+
+const (
+	protocolViolation = "08P01"
+	invalidPassword   = "28P01"
+)
+
+// findRefusal walks the tree of err for a refusal, where errors.As would stop at the
+// first code.
 func findRefusal(err error) sqlStateError {
-	if e, ok := err.(sqlStateError); ok && strings.HasPrefix(e.SQLState(), "28") {
+	if e, ok := err.(sqlStateError); ok && isRefusal(e.SQLState(), e.Error()) {
 		return e
 	}
 	switch e := err.(type) {
@@ -62,6 +75,9 @@ func (c *Connector) failedLogin(login Login, err error) *failedLogin {
 	var server sqlStateError
 	if errors.As(err, &server) {
 		f.state = server.SQLState()
+		if f.state == protocolViolation && isRefusal(f.state, f.words) {
+			f.state = invalidPassword // which PgBouncer means
+		}
 	}
 	return f
 }
