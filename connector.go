@@ -232,6 +232,13 @@ func (c *Connector) Login(ctx context.Context) (Login, error) {
 	return c.loginWith(token.Token)
 }
 
+// Dial opens a TLS connection to one of the Config's hosts as Login.Dial does, before
+// there is a token: for programs that look at the server, or speak the protocol by
+// themselves. Its ConnectionState method is that of *tls.Conn.
+func (c *Connector) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return c.dial(ctx, network, address)
+}
+
 func (c *Connector) loginWith(token string) (Login, error) {
 	user := c.cfg.User
 	if user == "" {

@@ -52,6 +52,9 @@ type TokenError struct {
 	Temporary bool
 	// Advice says what to do, in one sentence. It may be empty.
 	Advice string
+	// Attempts are what the credentials of a chain said, in their order, each with
+	// its name. Nil: it was no chain.
+	Attempts []string
 
 	detail string // what happened, safe to print
 	cause  error  // safe to unwrap: of a context, or a *DSNError

@@ -99,6 +99,10 @@ type TokenStats struct {
 	Forced uint64
 	// ExpiresOn is the end of the token in use, zero if there is none.
 	ExpiresOn time.Time
+	// ClockAhead is how far the token service's clock is ahead of this machine's, to a
+	// second, by the Date of its last answer; negative: behind. Zero: none was seen,
+	// as of tools like az.
+	ClockAhead time.Duration
 }
 
 // cachedToken is immutable. Its times are wall-clock, in nanoseconds since 1970:
@@ -229,6 +233,7 @@ func (c *TokenCache) Stats() TokenStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
+	s.ClockAhead = time.Duration(c.source.ahead.Load())
 	if t := c.current.Load(); t != nil {
 		s.ExpiresOn = t.token.ExpiresOn
 	}

@@ -69,9 +69,14 @@ type failedLogin struct {
 }
 
 func (c *Connector) failedLogin(login Login, err error) *failedLogin {
-	f := &failedLogin{cfg: c.cfg, scope: c.tokens.scope, user: login.User, length: len(login.Password),
-		words: strings.ToLower(err.Error()), now: time.Now()}
+	f := newFailedLogin(c.cfg, err)
+	f.scope, f.user, f.length = c.tokens.scope, login.User, len(login.Password)
 	f.claims, _ = readClaims(string(login.Password))
+	return f
+}
+
+func newFailedLogin(cfg *Config, err error) *failedLogin {
+	f := &failedLogin{cfg: cfg, words: strings.ToLower(err.Error()), now: time.Now()}
 	var server sqlStateError
 	if errors.As(err, &server) {
 		f.state = server.SQLState()
@@ -92,8 +97,9 @@ func newAuthError(f *failedLogin, server sqlStateError, err error, sent bool) *A
 // loginError is a base driver's error with an explanation around it, of a login
 // that failed for another reason than the token or the role.
 type loginError struct {
-	text string
-	err  error
+	text   string
+	advice string
+	err    error
 }
 
 func (e *loginError) Error() string { return e.text }
@@ -111,7 +117,7 @@ func explainLogin(f *failedLogin, err error) error {
 	if _, ours := err.(*pgxError); ours { // one safe line
 		text = err.Error()
 	}
-	return &loginError{text + ": " + advice, err}
+	return &loginError{text + ": " + advice, advice, err}
 }
 
 // explain returns cause and advice of the first row that fits, or "".
@@ -149,7 +155,7 @@ func (f *failedLogin) facts() map[string]string {
 		"role": sqlLiteral(f.user), "rolename": sqlName(f.user), "database": sqlName(f.database()),
 		"oid": oid, "type": c.roleType(), "name": quoteForeign(c.userName()),
 		"audience": audience, "scope": quoteForeign(f.scope), "tenant": tenant, "length": strconv.Itoa(f.length),
-		"ago": span(f.now.Sub(c.Expires.time())), "left": span(c.Expires.time().Sub(f.now)), "early": span(c.NotBefore.time().Sub(f.now)),
+		"ago": span(f.now.Sub(c.Expires.Time())), "left": span(c.Expires.Time().Sub(f.now)), "early": span(c.NotBefore.Time().Sub(f.now)),
 	}
 }
 

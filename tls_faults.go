@@ -11,11 +11,11 @@ import (
 
 // tlsError is a failure to reach the floor, with what to do about it.
 type tlsError struct {
-	text string
-	err  error
+	advice string
+	err    error
 }
 
-func (e *tlsError) Error() string { return e.text }
+func (e *tlsError) Error() string { return "TLS: " + e.advice }
 func (e *tlsError) Unwrap() error { return e.err }
 
 // tlsFault is a way to miss the floor. Without means, what the error says is
@@ -77,7 +77,7 @@ func (f *floor) explain(err error) error {
 	if row == nil {
 		return err
 	}
-	return &tlsError{text: "TLS: " + row.text(tlsFacts(err)), err: err}
+	return &tlsError{advice: row.text(tlsFacts(err)), err: err}
 }
 
 func (f *floor) fault(err error) *tlsFault {
