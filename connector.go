@@ -24,8 +24,8 @@ type Base func(*Config) (OpenFunc, error)
 // Login's password.
 //
 // A refusal by the server is an error that is or wraps one with a method
-// SQLState() string, which returns a code of class 28. It is taken as a refusal
-// of the token, unless the chain also holds an error whose method
+// SQLState() string, which returns a code of class 28, or 08P01 if its text has
+// PgBouncer's "password authentication failed". It is taken as a refusal of the token, unless the chain also holds an error whose method
 // PasswordSent() bool returns false: then the server never asked for it.
 type OpenFunc func(ctx context.Context, login Login) (driver.Conn, error)
 
@@ -240,6 +240,13 @@ func (c *Connector) Login(ctx context.Context) (Login, error) {
 		return Login{}, err
 	}
 	return c.loginWith(token)
+}
+
+// Dial opens a TLS connection to one of the Config's hosts as Login.Dial does, before
+// there is a token: for programs that look at the server, or speak the protocol by
+// themselves. Its ConnectionState method is that of *tls.Conn.
+func (c *Connector) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return c.dial(ctx, network, address)
 }
 
 func (c *Connector) loginWith(token azcore.AccessToken) (Login, error) {

@@ -165,6 +165,17 @@ func (b *pgxBase) takeOver(cc *pgx.ConnConfig, user string) {
 	demandPassword(&cc.Config)
 }
 
+// verifies reports whether the configurations that pgx really has verify servers.
+// What matters is the state of a connection, and check looks at that; this is for
+// hooks that turn the verification off, however good the server is.
+func (b *pgxBase) verifies(config *pgconn.Config) bool {
+	ok := config.TLSConfig == nil || b.floor.verifies(config.TLSConfig)
+	for _, f := range config.Fallbacks {
+		ok = ok && (f.TLSConfig == nil || b.floor.verifies(f.TLSConfig))
+	}
+	return ok
+}
+
 // open is the OpenFunc.
 func (b *pgxBase) open(ctx context.Context, login Login) (driver.Conn, error) {
 	a := b.newAttempt(login)

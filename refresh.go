@@ -84,6 +84,10 @@ type TokenStats struct {
 	// ExpiresOn is the end of the token in use. Zero, and absent from JSON: there
 	// is none.
 	ExpiresOn time.Time `json:",omitzero"`
+	// ClockAhead is how far the token service's clock is ahead of this machine's, to a
+	// second, by the Date of its last answer; negative: behind. Zero: none was seen,
+	// as of tools like az.
+	ClockAhead time.Duration
 }
 
 // NewTokenCache returns a cache in front of cred. A nil opts is the zero
@@ -173,6 +177,7 @@ func (c *TokenCache) Stats() TokenStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
+	s.ClockAhead = time.Duration(c.source.ahead.Load())
 	if t := c.current.Load(); t != nil {
 		s.ExpiresOn = t.token.ExpiresOn
 	}

@@ -27,9 +27,15 @@ func (e *connectError) final() bool {
 	if !errors.As(e.errs[len(e.errs)-1], &server) {
 		return false
 	}
-	const invalidCatalogName, insufficientPrivilege = "3D000", "42501"
-	code := server.SQLState()
-	return strings.HasPrefix(code, "28") || code == invalidCatalogName || code == insufficientPrivilege
+	const protocolViolation, invalidCatalogName, insufficientPrivilege = "08P01", "3D000", "42501"
+	switch code := server.SQLState(); code {
+	case invalidCatalogName, insufficientPrivilege:
+		return true
+	case protocolViolation: // PgBouncer refuses a login with it, and says it of other things too
+		return strings.Contains(server.Message, "password authentication failed")
+	default:
+		return strings.HasPrefix(code, "28")
+	}
 }
 
 // Error is one line. What a server said in it is foreign: it is cut, and cannot
