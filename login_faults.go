@@ -197,5 +197,7 @@ func (f *failedLogin) toPgBouncer() bool {
 	return false
 }
 
-// pgBouncerPort is where flexible servers have PgBouncer.
+// pgBouncerPort is where flexible servers have PgBouncer, if the server parameter
+// pgbouncer.enabled is true. Source: learn.microsoft.com, "PgBouncer in Azure Database
+// for PostgreSQL - Flexible Server", read 2026-11.
 const pgBouncerPort = 6432
