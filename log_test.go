@@ -240,14 +240,14 @@ func TestStatsHaveStableNamesInExpvar(t *testing.T) {
 			t.Fatal(err)
 		}
 		published := expvar.Func(func() any { return c.Stats() })
-		const none = `{"Opened":0,"Failed":0,"Refused":0,"Retried":0,"Tokens":{"Fetches":0,"Refreshes":0,"Failures":0,"Forced":0}}`
+		const none = `{"Opened":0,"Failed":0,"Refused":0,"Retried":0,"Tokens":{"Fetches":0,"Refreshes":0,"Failures":0,"Forced":0,"ClockAhead":0}}`
 		if got := published.String(); got != none {
 			t.Errorf("got  %s\nwant %s", got, none)
 		}
 		if _, err := c.Login(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		const one = `{"Opened":0,"Failed":0,"Refused":0,"Retried":0,"Tokens":{"Fetches":1,"Refreshes":0,"Failures":0,"Forced":0,"ExpiresOn":"2000-01-01T01:00:00Z"}}`
+		const one = `{"Opened":0,"Failed":0,"Refused":0,"Retried":0,"Tokens":{"Fetches":1,"Refreshes":0,"Failures":0,"Forced":0,"ExpiresOn":"2000-01-01T01:00:00Z","ClockAhead":0}}`
 		if got := strings.ReplaceAll(published.String(), c.Stats().Tokens.ExpiresOn.Format(time.RFC3339), "2000-01-01T01:00:00Z"); got != one {
 			t.Errorf("got  %s\nwant %s", got, one)
 		}
