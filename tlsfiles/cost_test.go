@@ -6,21 +6,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/azurepg/azurepg/tlsfiles"
 )
 
-// settledFiles returns the Options for files that have been there for an hour.
+// settledFiles returns the Options for files that have been there for long.
 func settledFiles(t testing.TB, ca *authority) tlsfiles.Options {
 	t.Helper()
 	dir, pair := t.TempDir(), ca.issue(t)
-	ago := time.Now().Add(-time.Hour)
-	for name, content := range map[string][]byte{"tls.crt": certPEM(pair.cert), "tls.key": pair.keyPEM(t), "ca.crt": certPEM(ca.cert)} {
-		if err := os.Chtimes(write(t, dir, name, content), ago, ago); err != nil {
-			t.Fatal(err)
-		}
-	}
+	putSettled(t, dir, map[string][]byte{"tls.crt": certPEM(pair.cert), "tls.key": pair.keyPEM(t), "ca.crt": certPEM(ca.cert)})
 	return tlsfiles.Options{CAFile: filepath.Join(dir, "ca.crt"), CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
 }
 

@@ -1,6 +1,7 @@
 package tlsfiles_test
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -98,29 +99,62 @@ func TestExpiryOfWhatTheServerStandsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ending := newAuthority(t, "ending", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(10 * day) }, func(c *x509.Certificate) { c.NotBefore = c.NotAfter.Add(-365 * day) })
 		lasting := newAuthority(t, "lasting")
+		renewed := &authority{renew(t, ending), ending.key} // with the same key
 		for _, row := range []struct {
 			name, want string
+			also       *authority
 			by         *authority
 			life       time.Duration
 		}{
-			{"the authority ends first", "CA CN=ending 9", ending, 20 * day},
-			{"the server's own ends first", "server CN=localhost 4", ending, 5 * day},
-			{"the server's own, of an authority that lasts", "server CN=localhost 19", lasting, 20 * day},
-			{"all last", "", lasting, 300 * day},
+			{"the authority ends first", "CA CN=ending 10", nil, ending, 20 * day},
+			{"the server's own ends first", "server CN=localhost 5", nil, ending, 5 * day},
+			{"the server's own, of an authority that lasts", "server CN=localhost 20", nil, lasting, 20 * day},
+			{"all last", "", nil, lasting, 300 * day},
+			{"the authority's certificate is renewed", "", renewed, ending, 300 * day},
 		} {
-			var got []string
-			f := mustNew(t, tlsfiles.Options{CAFile: write(t, t.TempDir(), "ca.crt", certPEM(ending.cert, lasting.cert)), Names: tlsfiles.Names{CA: "CA"},
-				OnExpiry: func(e tlsfiles.Expiry) { got = append(got, fmt.Sprintf("%s %s %d", e.Name, e.Subject, e.Left/day)) }})
-			cert := row.by.issue(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(row.life) }, func(c *x509.Certificate) { c.NotBefore = c.NotAfter.Add(-365 * day) })
-			time.Sleep(time.Second)
-			for range 3 {
-				if err := f.Verify(tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert.cert}}, "localhost"); err != nil {
-					t.Fatal(err)
-				}
+			roots := []*x509.Certificate{ending.cert, lasting.cert}
+			if row.also != nil {
+				roots = append(roots, row.also.cert)
 			}
-			if text := strings.Join(got, "; "); text != row.want {
-				t.Errorf("%s: reported %q; want %q", row.name, text, row.want)
+			for range roots { // in every order, since that is the chains'
+				roots = append(roots[1:], roots[0])
+				if got := reportOf(t, roots, row.by, row.life); got != row.want {
+					t.Errorf("%s: reported %q; want %q", row.name, got, row.want)
+				}
 			}
 		}
 	})
+}
+
+// reportOf returns what is reported while a server is verified three times.
+func reportOf(t *testing.T, roots []*x509.Certificate, by *authority, life time.Duration) string {
+	t.Helper()
+	var got []string
+	f := mustNew(t, tlsfiles.Options{CAFile: write(t, t.TempDir(), "ca.crt", certPEM(roots...)), Names: tlsfiles.Names{CA: "CA"},
+		OnExpiry: func(e tlsfiles.Expiry) { got = append(got, fmt.Sprintf("%s %s %d", e.Name, e.Subject, e.Left/day)) }})
+	cert := by.issue(t, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(life-365*day), time.Now().Add(life)
+	})
+	for range 3 {
+		if err := f.Verify(tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert.cert}}, "localhost"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return strings.Join(got, "; ")
+}
+
+// renew makes another certificate for an authority, which lasts ten years.
+func renew(t *testing.T, a *authority) *x509.Certificate {
+	t.Helper()
+	template := *a.cert
+	template.NotAfter = time.Now().Add(3650 * day)
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &a.key.PublicKey, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }

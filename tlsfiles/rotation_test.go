@@ -139,22 +139,45 @@ func TestFileThatCannotServeLeavesTheLastGoodStateInUse(t *testing.T) {
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			opts := tlsfiles.Options{CAFile: write(t, dir, "ca.crt", whole), CertFile: write(t, dir, "tls.crt", certPEM(pair.cert)),
-				KeyFile: write(t, dir, "tls.key", pair.keyPEM(t)), Logger: log.logger()}
-			config := mustNew(t, opts).Config("localhost")
+			content := map[string][]byte{"ca.crt": whole, "tls.crt": certPEM(pair.cert), "tls.key": pair.keyPEM(t)}
+			putSettled(t, dir, content)
+			config := mustNew(t, tlsfiles.Options{CAFile: filepath.Join(dir, "ca.crt"), CertFile: filepath.Join(dir, "tls.crt"),
+				KeyFile: filepath.Join(dir, "tls.key"), Logger: log.logger()}).Config("localhost")
+			greet := func(times int) string {
+				t.Helper()
+				for range times {
+					if err := s.greet(t.Context(), config); err != nil {
+						t.Fatal(err)
+					}
+				}
+				return log.take()
+			}
 			if err := row.spoil(filepath.Join(dir, row.file)); err != nil {
 				t.Fatal(err)
 			}
-			for range 3 {
-				if err := s.greet(t.Context(), config); err != nil {
-					t.Fatal(err)
-				}
-			}
-			got := log.take()
+			got := greet(3)
 			if strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, row.says) || strings.Contains(got, "SECRET") {
 				t.Errorf("got %s\nwant one warning that says %q and names no file", got, row.says)
 			}
+			if err := os.RemoveAll(filepath.Join(dir, row.file)); err != nil {
+				t.Fatal(err)
+			}
+			putSettled(t, dir, content)
+			if got := greet(3); strings.Count(got, "changed files are taken up") != 1 || strings.Contains(got, "level=WARN") {
+				t.Errorf("mended: got %s", got)
+			}
 		})
+	}
+}
+
+// putSettled writes files that have not changed for long, all of one time.
+func putSettled(t testing.TB, dir string, files map[string][]byte) {
+	t.Helper()
+	ago := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for name, content := range files {
+		if err := os.Chtimes(write(t, dir, name, content), ago, ago); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -170,19 +193,15 @@ func TestSwappedSymbolicLinkIsTakenUp(t *testing.T) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		long := time.Now().Add(-time.Hour) // all of one age, as in an image
-		for name, content := range map[string][]byte{"tls.crt": certPEM(pair.cert), "tls.key": pair.keyPEM(t), "ca.crt": certPEM(ca.cert)} {
-			if err := os.Chtimes(write(t, dir, name, content), long, long); err != nil {
-				t.Fatal(err)
-			}
-		}
+		// All of one age, as in an image.
+		putSettled(t, dir, map[string][]byte{"tls.crt": certPEM(pair.cert), "tls.key": pair.keyPEM(t), "ca.crt": certPEM(ca.cert)})
 		next := filepath.Join(volume, "..data_tmp")
 		if err := errors.Join(os.Symlink(generation, next), os.Rename(next, filepath.Join(volume, "..data"))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	first, second := ca.issue(t), ca.issue(t)
-	put("..2026_11_24_1", first)
+	pairs := sameSize(t, ca)
+	put("..2026_11_24_1", pairs[0])
 	for _, name := range []string{"tls.crt", "tls.key", "ca.crt"} {
 		if err := os.Symlink(filepath.Join("..data", name), filepath.Join(volume, name)); err != nil {
 			t.Fatal(err)
@@ -190,9 +209,9 @@ func TestSwappedSymbolicLinkIsTakenUp(t *testing.T) {
 	}
 	config := mustNew(t, tlsfiles.Options{CAFile: filepath.Join(volume, "ca.crt"), CertFile: filepath.Join(volume, "tls.crt"),
 		KeyFile: filepath.Join(volume, "tls.key")}).Config("localhost")
-	for generation, want := range []issued{first, second} {
+	for generation, want := range pairs {
 		if generation > 0 {
-			put("..2026_11_24_2", second)
+			put("..2026_11_24_2", want)
 		}
 		if err := s.greet(t.Context(), config); err != nil {
 			t.Fatal(err)
