@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/azurepg/azurepg/internal/foreign"
 )
 
 // pgxBase is the default base.
@@ -197,7 +199,7 @@ type pgxError struct {
 func (e *pgxError) Error() string {
 	text := strings.NewReplacer(":\n\t", ": ", "\n\t", "; ", "\n", "; ", "AfterNetConnect failed: ", "",
 		"tls error: server refused TLS connection", "the server offers no TLS, and was sent nothing").Replace(e.err.Error())
-	return "azurepg: " + cut(onlyPrintable(text, ' '), 1000)
+	return "azurepg: " + foreign.Cut(foreign.Printable(text, ' '), 1000)
 }
 
 func (e *pgxError) Unwrap() error      { return e.err }

@@ -214,7 +214,7 @@ func (a *attempt) noteRefusal(err *pgconn.PgError) bool {
 	a.takeBack(a.current)
 	token, sent := string(*a.token), a.current.sent
 	hideToken(err, token)
-	refused := strings.HasPrefix(err.Code, "28")
+	refused := isRefusal(err.Code, err.Message)
 	if refused {
 		a.refused, a.sent = true, sent
 	}
