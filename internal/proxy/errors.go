@@ -45,34 +45,37 @@ func replyTo(err error) *reply {
 	if errors.As(err, &own) {
 		return own
 	}
+	var hosts *connectError
+	if errors.As(err, &hosts) {
+		return hosts.reply(err)
+	}
 	r := answer(codeNoConnection, "azurepg proxy: %s", strings.TrimPrefix(err.Error(), "azurepg: "))
 	var token *azurepg.TokenError
-	if errors.As(err, &token) {
+	switch {
+	case errors.As(err, &token) && token.Temporary:
+		r.Code = codeCannotConnect
+	case token != nil, errors.As(err, new(*azurepg.DSNError)):
 		r.Code = codeNoLogin
-		if token.Temporary {
-			r.Code = codeCannotConnect
-		}
-	}
-	if errors.As(err, new(*azurepg.DSNError)) {
-		r.Code = codeNoLogin
-	}
-	if server := saidLast(err); server != nil {
-		r = &reply{server.response}
-		r.Severity, r.SeverityUnlocalized = "FATAL", "FATAL"
-		r.Hint = joined(r.Hint, advice(err))
-		r.Detail = joined(r.Detail, whose(err))
 	}
 	return r
 }
 
-// saidLast returns the server's words in err, if it said any: of several hosts those of
-// the last, after which no other was asked if they are a refusal.
-func saidLast(err error) (server *serverError) {
-	var hosts *connectError
-	if !errors.As(err, &hosts) {
-		return nil
+// reply says why no host would do. err is what the Connector has made of e.
+func (e *connectError) reply(err error) *reply {
+	r := answer(codeNoConnection, "azurepg proxy: %s", e)
+	if server := e.saidLast(); server != nil {
+		r = &reply{server.response}
+		r.Severity, r.SeverityUnlocalized = "FATAL", "FATAL"
 	}
-	for _, one := range slices.Backward(hosts.errs) {
+	r.Hint = joined(r.Hint, advice(err))
+	r.Detail = joined(r.Detail, whose(err))
+	return r
+}
+
+// saidLast returns the server's words, if one said any: of several hosts those of the
+// last, after which no other was asked if they are a refusal.
+func (e *connectError) saidLast() (server *serverError) {
+	for _, one := range slices.Backward(e.errs) {
 		if errors.As(one, &server) {
 			return server
 		}

@@ -62,6 +62,6 @@ func (s *Server) metrics() []metric {
 func (s *Server) writeMetrics(w io.Writer) {
 	for _, m := range s.metrics() {
 		name := "azurepg_proxy_" + m.name
-		_, _ = fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s %s\n%[1]s %s\n", name, m.help, m.kind, strconv.FormatFloat(m.value, 'f', -1, 64))
+		_, _ = fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s %[3]s\n%[1]s %[4]s\n", name, m.help, m.kind, strconv.FormatFloat(m.value, 'f', -1, 64))
 	}
 }
