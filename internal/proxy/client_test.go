@@ -73,6 +73,7 @@ func wantError(tb testing.TB, conn net.Conn, code string) pgproto3.ErrorResponse
 		tb.Errorf("got %q %q %q, %v; want FATAL %s", said.Severity, said.Code, said.Message, err, code)
 	}
 	wantEnd(tb, conn)
+	_ = conn.Close()
 	return said
 }
 
@@ -104,6 +105,15 @@ func query(tb testing.TB, sql string) []byte {
 		tb.Fatal(err)
 	}
 	return packet
+}
+
+// sleep has a statement run that takes ten minutes.
+func sleep(tb testing.TB, conn net.Conn) {
+	tb.Helper()
+	write(tb, conn, query(tb, "do $$ begin raise notice 'it runs'; perform pg_sleep(600); end $$"))
+	if hear(tb, conn, 'N') == nil {
+		tb.Fatal("the statement does not run")
+	}
 }
 
 func portNumber(tb testing.TB, s string) uint16 {
