@@ -56,7 +56,9 @@ type streams struct {
 }
 
 // commands in the order of the list.
-var commands = []command{}
+var commands = []command{
+	passfileCommand,
+}
 
 // exitError ends the process with a code. Without a cause nothing is printed.
 type exitError struct {
