@@ -76,12 +76,17 @@ func newAuthError(f *failedLogin, server sqlStateError, err error, sent bool) *A
 // loginError is a base driver's error with an explanation around it, of a login
 // that failed for another reason than the token or the role.
 type loginError struct {
-	text string
-	err  error
+	text   string
+	advice string
+	err    error
 }
 
 func (e *loginError) Error() string { return e.text }
 func (e *loginError) Unwrap() error { return e.err }
+
+// Advice returns the explanation alone, for what shows the base driver's error by
+// other means, as the proxy of cmd/azurepg does.
+func (e *loginError) Advice() string { return e.advice }
 
 // explainLogin returns err with what is known about it, or as it is. An error of
 // TLS has its explanation already.
@@ -95,7 +100,7 @@ func explainLogin(f *failedLogin, err error) error {
 	if _, ours := err.(*pgxError); ours { // one safe line
 		text = err.Error()
 	}
-	return &loginError{text + ": " + advice, err}
+	return &loginError{text + ": " + advice, advice, err}
 }
 
 // explain returns cause and advice of the first row that fits, or "".

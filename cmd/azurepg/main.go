@@ -58,6 +58,7 @@ type streams struct {
 // commands in the order of the list.
 var commands = []command{
 	passfileCommand,
+	proxyCommand,
 }
 
 // exitError ends the process with a code. Without a cause nothing is printed.
