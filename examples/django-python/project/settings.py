@@ -8,8 +8,6 @@ token that `azurepg passfile` keeps in the file of PGPASSFILE.
 import logging
 import os
 
-import django
-
 env = os.environ
 
 DATABASES = {
@@ -20,9 +18,10 @@ DATABASES = {
         "NAME": env.get("DB_NAME", "shop"),
         "USER": env.get("AZURE_SERVICE_PRINCIPAL_USER", ""),
         "OPTIONS": {"connect_timeout": 10},
-        # A connection that the server has ended fails the request that finds it. Django 4.1
-        # and later look before; until then each request has a connection of its own.
-        "CONN_MAX_AGE": 600 if django.VERSION >= (4, 1) else 0,
+        # A login takes some round trips, so connections serve many requests. One that the
+        # server has ended is found out before the next request, which would fail with it,
+        # and replaced by one with the present token; before Django 4.1, by wsgi.py.
+        "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
     }
 }
@@ -43,4 +42,5 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 INSTALLED_APPS = ["shop"]
 ROOT_URLCONF = "project.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TIME_ZONE = "UTC"
 USE_TZ = True

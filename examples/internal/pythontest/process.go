@@ -113,7 +113,7 @@ func (p *Process) Line(t *testing.T) string {
 	return ""
 }
 
-// Waits until p has printed that.
+// Prints waits until p has printed text.
 func (p *Process) Prints(t *testing.T, text string) {
 	t.Helper()
 	for end := time.Now().Add(patience); !strings.Contains(p.String(), text); time.Sleep(10 * time.Millisecond) {
@@ -123,9 +123,27 @@ func (p *Process) Prints(t *testing.T, text string) {
 	}
 }
 
-// Wait waits until p ends by itself, and wants it to have succeeded.
+// Wait closes p's standard input, waits until p ends and wants it to have succeeded.
 func (p *Process) Wait(t *testing.T) {
 	t.Helper()
+	if err := p.end(); err != nil {
+		t.Errorf("%v: %v", p.cmd.Args[1:], err)
+	}
+}
+
+// Stop sends SIGTERM, unless p has ended. What p does then must succeed, if it does anything.
+func (p *Process) Stop(t *testing.T) {
+	t.Helper()
+	if p.ended() {
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	if err := p.end(); err != nil && err.Error() != "signal: terminated" {
+		t.Errorf("%v: %v", p.cmd.Args[1:], err)
+	}
+}
+
+func (p *Process) end() error {
 	_ = p.stdin.Close()
 	select {
 	case <-p.done:
@@ -133,19 +151,7 @@ func (p *Process) Wait(t *testing.T) {
 		_ = p.cmd.Process.Kill()
 		<-p.done
 	}
-	if p.err != nil {
-		t.Errorf("%v: %v", p.cmd.Args[1:], p.err)
-	}
-}
-
-// Stop sends SIGTERM, unless p has ended, and wants it to end well.
-func (p *Process) Stop(t *testing.T) {
-	t.Helper()
-	if p.ended() {
-		return
-	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	p.Wait(t)
+	return p.err
 }
 
 func (p *Process) ended() bool {
