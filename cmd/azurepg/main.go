@@ -63,6 +63,7 @@ type streams struct {
 
 // commands in the order of the list.
 var commands = []command{
+	passfileCommand,
 	proxyCommand,
 }
 
