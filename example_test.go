@@ -143,7 +143,7 @@ func ExampleConnector_Stats() {
 	db := sql.OpenDB(connector)
 	defer db.Close()
 	fmt.Println(expvar.Get("azurepg")) // as /debug/vars shows it
-	// Output: {"Opened":0,"Failed":0,"Refused":0,"Retried":0,"Tokens":{"Fetches":0,"Refreshes":0,"Failures":0,"Forced":0,"ClockAhead":0}}
+	// Output: {"Opened":0,"Failed":0,"Refused":0,"Retried":0,"Tokens":{"Fetches":0,"Refreshes":0,"Failures":0,"Forced":0}}
 }
 
 // Raw reaches pgx's own connection, here for COPY.

@@ -86,8 +86,8 @@ type TokenStats struct {
 	ExpiresOn time.Time `json:",omitzero"`
 	// ClockAhead is how far the token service's clock is ahead of this machine's, to a
 	// second, by the Date of its last answer; negative: behind. Zero: none was seen,
-	// as of tools like az. In JSON it is in nanoseconds.
-	ClockAhead time.Duration
+	// as of tools like az. In JSON it is in nanoseconds, and absent if zero.
+	ClockAhead time.Duration `json:",omitzero"`
 }
 
 // NewTokenCache returns a cache in front of cred. A nil opts is the zero

@@ -99,6 +99,8 @@ func TestEveryFailedLoginIsExplained(t *testing.T) {
 		{name: "no such host", err: errors.New("hostname resolving error: lookup x: no such host"), says: []string{"private DNS zone"}},
 		{name: "refused", err: errors.New("dial tcp 192.0.2.1:5432: connect: connection refused"), says: []string{"nothing listens", "check both"}},
 		{name: "refused, at PgBouncer's port", err: errors.New("dial tcp 192.0.2.1:6432: connect: connection refused"), cfg: Config{Hosts: []Host{{Name: "h", Port: 6432}}}, says: []string{"pgbouncer.enabled", "5432"}},
+		{name: "no client certificate", err: errors.New("failed to receive message: remote error: tls: certificate required"), says: []string{"wants a client certificate", "set sslcert and sslkey"}},
+		{name: "client certificate refused", err: errors.New("failed to receive message: remote error: tls: unknown certificate authority"), says: []string{"refused the client certificate", "authority of sslcert"}},
 		{name: "no answer", err: errors.New("timeout: context deadline exceeded"), says: []string{"firewall"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
