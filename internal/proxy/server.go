@@ -85,6 +85,7 @@ func New(cfg *azurepg.Config, options Options) (*Server, error) {
 		options: options, connector: connector, database: cfg.Database, user: cfg.User,
 		doors:  make(chan struct{}, 2*options.MaxConnections),
 		places: make(chan struct{}, options.MaxConnections),
+		ready:  readiness{lock: make(chan struct{}, 1)},
 	}, nil
 }
 
