@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bytes"
 	"context"
 	"testing"
 	"time"
@@ -72,4 +73,38 @@ func TestDrainEndsLogins(t *testing.T) {
 	s.drain()
 	wantError(t, conn, "57P03")
 	wantEnd(t, mute)
+}
+
+// As the bases for Go do, so that a pool does not keep a session that leads to a server
+// which has become a standby.
+func TestASessionThatCannotWriteAnyMoreEndsWhereOneIsWantedThatCan(t *testing.T) {
+	azure := sharedAzure(t)
+	for attrs, ends := range map[string]bool{"read-write": true, "primary": true, "any": false} {
+		t.Run(attrs, func(t *testing.T) {
+			s := serve(t, azure.DSN("app")+"&target_session_attrs="+attrs, proxy.Options{})
+			conn := s.dial(t)
+			enter(t, conn)
+			write(t, conn, query(t, "set default_transaction_read_only = on"))
+			hear(t, conn, 'Z')
+			write(t, conn, query(t, "begin"))
+			hear(t, conn, 'Z')
+			write(t, conn, query(t, "create table t (i int)"))
+			if said := hear(t, conn, 'E'); !bytes.Contains(said, []byte("C25006\x00")) {
+				t.Fatalf("got %q; want SQLSTATE 25006", said)
+			}
+			hear(t, conn, 'Z')
+			write(t, conn, query(t, "rollback"))
+			if status := hear(t, conn, 'Z'); string(status) != "I" {
+				t.Fatalf("the transaction did not end: %q", status)
+			}
+			if ends {
+				wantError(t, conn, "57P01")
+				return
+			}
+			write(t, conn, query(t, "select 1"))
+			if hear(t, conn, 'D') == nil {
+				t.Error("the session has ended")
+			}
+		})
+	}
 }
