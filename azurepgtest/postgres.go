@@ -51,7 +51,10 @@ type Postgres struct {
 }
 
 // defaultRefusal is invalid_password.
-const defaultRefusal = "28P01"
+const (
+	defaultRefusal    = "28P01"
+	pgBouncersRefusal = "08P01" // seen with PgBouncer 1.18, 1.24 and 1.26
+)
 
 func newPostgres(cloud Cloud, d *directory, caFile string) *Postgres {
 	p := &Postgres{
@@ -139,6 +142,8 @@ func loopbackName(ctx context.Context) string {
 func (p *Postgres) Addr() string { return net.JoinHostPort(p.Host, fmt.Sprint(p.Port)) }
 
 // SetRefusal sets the SQLSTATE with which tokens are refused; "" is the default, 28P01.
+// 08P01 is that of PgBouncer, and comes with its words, which are the same for every
+// reason: "password authentication failed".
 func (p *Postgres) SetRefusal(sqlstate string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
