@@ -164,10 +164,10 @@ func (f *failedLogin) notYetValid() bool {
 // otherTenant compares ids only: azure_tenant_id may also be a domain.
 func (f *failedLogin) otherTenant() bool {
 	asked := f.cfg.TenantID
-	return guid.MatchString(asked) && guid.MatchString(f.claims.TenantID) && !strings.EqualFold(asked, f.claims.TenantID)
+	return guid.regexp().MatchString(asked) && guid.regexp().MatchString(f.claims.TenantID) && !strings.EqualFold(asked, f.claims.TenantID)
 }
 
-func (f *failedLogin) namesGUID() bool { return guid.MatchString(f.user) }
+func (f *failedLogin) namesGUID() bool { return guid.regexp().MatchString(f.user) }
 
 func (f *failedLogin) otherCase() bool {
 	name := f.claims.userName()
