@@ -108,7 +108,7 @@ func heapInUse() uint64 {
 func holderTable(rows []*holder, numbers []int) *table {
 	t := &table{
 		title: "Connectors of one identity",
-		note:  "Token requests of so many connectors, each of which has got a token; and the heap that each holds, with the CA certificate of its own sslrootcert.",
+		note:  "Token requests of so many connectors, each of which has got a token; and the heap that each holds.",
 		head:  []string{"token requests of"},
 	}
 	last := numbers[len(numbers)-1]

@@ -19,10 +19,10 @@ type program struct {
 	name, dir string
 	limit     string // the program that it is compared with
 
-	binary         string
-	size           float64 // bytes
-	ms, bytes      sample  // of all packages' initialization
-	initAllocation sample
+	binary    string
+	size      float64 // bytes
+	ms, bytes sample  // of all packages' initialization
+	allocs    sample
 }
 
 const importPath = "github.com/azurepg/azurepg/bench/internal/imports/"
@@ -40,13 +40,14 @@ func programs() []*program {
 
 // measureImports builds small programs and looks at what the runtime says of their
 // packages' initialization.
-func measureImports(ctx context.Context, b *bench) (err error) {
+func measureImports(ctx context.Context, b *bench) error { return b.buildAndStart(ctx, programs()) }
+
+func (b *bench) buildAndStart(ctx context.Context, all []*program) (err error) {
 	dir, err := os.MkdirTemp("", "azurepg-bench-imports-*")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	all := programs()
 	for _, p := range all {
 		if err := p.build(ctx, dir, b.azure.before); err != nil {
 			return err
@@ -91,7 +92,7 @@ func (p *program) start(ctx context.Context, env []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.dir, err)
 	}
-	p.ms, p.bytes, p.initAllocation = append(p.ms, ms), append(p.bytes, heap), append(p.initAllocation, n)
+	p.ms, p.bytes, p.allocs = append(p.ms, ms), append(p.bytes, heap), append(p.allocs, n)
 	return nil
 }
 
@@ -127,7 +128,7 @@ func importTable(all []*program) *table {
 			limit := all[slices.IndexFunc(all, func(o *program) bool { return o.name == p.limit })]
 			more = fmt.Sprintf("%.1f MB", (p.size-limit.size)/1e6)
 		}
-		t.rows = append(t.rows, []string{p.name, milliseconds(p.ms.median()), p.ms.quartiles(milliseconds), p.initAllocation.whole(), p.bytes.whole(),
+		t.rows = append(t.rows, []string{p.name, milliseconds(p.ms.median()), p.ms.quartiles(milliseconds), p.allocs.whole(), p.bytes.whole(),
 			fmt.Sprintf("%.1f MB", p.size/1e6), more})
 	}
 	return t

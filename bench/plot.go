@@ -28,7 +28,7 @@ var plotted = []struct {
 	{viaAzurepg, color.RGBA{0x00, 0x9e, 0x73, 0xff}, nil},
 }
 
-// draw draws the section outage: the longest connect of each step of time, and above
+// draw draws the section outage: the median connect of each step of time, and above
 // the steps in which connects failed.
 func (r *report) draw(file string) error {
 	if r.outage == nil {
@@ -62,7 +62,7 @@ func (o *outage) plot() (*plot.Plot, error) {
 	p := plot.New()
 	p.BackgroundColor = color.White
 	p.X.Label.Text = "seconds"
-	p.Y.Label.Text = "longest connect in a second"
+	p.Y.Label.Text = "time to connect, median in a second"
 	p.X.Min, p.X.Max = 0, o.script.end().Seconds()
 	p.X.Tick.Marker = plot.ConstantTicks(secondTicks(o.script.end()))
 	p.Y.Min, p.Y.Max = plotLow, plotTop
@@ -158,7 +158,7 @@ func (o *outage) line(p *plot.Plot, s *series, i int) error {
 	return nil
 }
 
-// steps returns the longest connect of each step, in parts that hang together, and the
+// steps returns the median connect of each step, in parts that hang together, and the
 // steps in which connects failed.
 func (o *outage) steps(s *series) (parts []plotter.XYs, failed plotter.XYs) {
 	const step = time.Second
@@ -170,7 +170,7 @@ func (o *outage) steps(s *series) (parts []plotter.XYs, failed plotter.XYs) {
 			failed = append(failed, plotter.XY{X: x})
 		}
 		if len(ms) > 0 {
-			part = append(part, plotter.XY{X: x, Y: min(max(ms.max(), plotLow), plotHigh)})
+			part = append(part, plotter.XY{X: x, Y: min(max(ms.median(), plotLow), plotHigh)})
 		} else if len(part) > 0 {
 			parts, part = append(parts, part), nil
 		}

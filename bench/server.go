@@ -19,10 +19,10 @@ const user = "alice@contoso.com"
 
 // Info is what the bench is told of Azure.
 type Info struct {
-	Env                []string // by which azidentity finds it
-	Host, Port, CAFile string
-	PostgresVersion    string
-	AzureCLI           string // the directory of az
+	Env             []string // by which azidentity finds it
+	Host, Port      string
+	PostgresVersion string
+	AzureCLI        string // the directory of az
 }
 
 // App is a principal of Azure's, with a role.
@@ -73,7 +73,7 @@ type None struct{}
 func (s *Server) Start(_ None, info *Info) error {
 	p := s.azure.Postgres
 	info.Env = append(s.azure.Env(), s.azure.Identity.Env()...)
-	info.Host, info.CAFile = p.Host, p.CAFile
+	info.Host = p.Host
 	info.Port = p.Addr()[len(p.Host)+1:]
 	info.AzureCLI = s.az.Dir
 	ctx := context.Background()

@@ -98,9 +98,10 @@ func getToken(ctx context.Context, c azcore.TokenCredential) (string, error) {
 	return t.Token, err
 }
 
-// dsn is the server, in the form that pgx and lib/pq share.
+// dsn is the server, in the form that pgx and lib/pq share. Its certificate is one that
+// the system trusts, as that of Azure's.
 func (a *azure) dsn(user string) string {
-	return fmt.Sprintf("host=%s port=%s dbname=postgres user='%s' sslmode=verify-full sslrootcert='%s' connect_timeout=30", a.Host, a.Port, user, a.CAFile)
+	return fmt.Sprintf("host=%s port=%s dbname=postgres user='%s' sslmode=verify-full connect_timeout=30", a.Host, a.Port, user)
 }
 
 func (a *azure) pgxFixed(id identities) (driver.Connector, error) {
@@ -119,7 +120,7 @@ func (a *azure) pqFixed(id identities) (driver.Connector, error) {
 // azurepgURL is the DSN of azurepg.
 func (a *azure) azurepgURL(id identities) string {
 	q := url.Values{
-		"sslrootcert": {a.CAFile}, "azure_credential": {"client_secret"}, "azure_tenant_id": {id.app.TenantID},
+		"azure_credential": {"client_secret"}, "azure_tenant_id": {id.app.TenantID},
 		"azure_client_id": {id.app.ClientID}, "azure_client_secret": {id.app.Secret},
 	}
 	u := url.URL{Scheme: "postgres", User: url.User(id.app.Name), Host: a.Host + ":" + a.Port, Path: "/postgres", RawQuery: q.Encode()}
