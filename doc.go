@@ -59,6 +59,18 @@
 //	WARN   azurepg: not logging in again                                   user credential attempt took expires error
 //	WARN   azurepg: sslmode=require: tokens go to a server that is not verified  none
 //
+// These are about TLS and its files, from package tlsfiles. The first is written once
+// for each combination of version, cipher and server certificate, then at level DEBUG:
+//
+//	INFO   azurepg: TLS: the server is verified           version cipher peer days_left
+//	DEBUG  azurepg: TLS: the server is verified           version cipher peer days_left
+//	WARN   azurepg: TLS: the server is not verified       version cipher peer days_left
+//	DEBUG  azurepg: TLS: the server is not verified       version cipher peer days_left
+//	INFO   azurepg: TLS: changed files are taken up       files
+//	WARN   azurepg: TLS: what the files hold now cannot serve, what they held before stays in use  files error
+//	WARN   azurepg: TLS: a certificate is about to end    file subject not_after days_left
+//	ERROR  azurepg: TLS: a certificate has ended          file subject not_after days_left
+//
 // A token is fetched when somebody waits for it, and refreshed while the old one
 // still serves. The attributes:
 //
@@ -75,7 +87,14 @@
 //	server      the server's words, quoted
 //	token_sent  the server had the token when it refused
 //	advice      what to do, as in AuthError
-//	error       why not, as in TokenError
+//	error       why not, as in TokenError or DSNError
+//	version     of TLS
+//	cipher      its cipher suite
+//	peer        the names in the server's certificate
+//	days_left   until a certificate ends: the server's own, or the one of the line
+//	files, file the keys of the files; file: "server" for what the server sent
+//	subject     of the certificate
+//	not_after   when it ends
 //
 // No line holds a token, a password or another secret.
 //

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -91,7 +92,7 @@ func documentedLines(t *testing.T) []string {
 // a real server. What is documented and what is written are the same.
 func TestEveryLogLineIsDocumentedAndHoldsNoSecret(t *testing.T) {
 	var all []string
-	for _, provoke := range []func(*testing.T, *logLines) (secrets []string){provokeCacheLines, provokeLoginLines} {
+	for _, provoke := range []func(*testing.T, *logLines) (secrets []string){provokeCacheLines, provokeLoginLines, provokeTLSLines} {
 		l := &logLines{}
 		secrets := provoke(t, l)
 		if len(secrets) == 0 {
@@ -189,17 +190,79 @@ func provokeLoginLines(t *testing.T, l *logLines) (secrets []string) {
 	return append(s.Entra.Tokens(), app.Secret, other.Secret)
 }
 
-// Only log.go writes lines, so that the table can be trusted, and nobody but the Logger
-// that was given gets them.
-func TestOnlyOneFileWritesLogLines(t *testing.T) {
-	written := map[string]bool{}
-	files, err := os.ReadDir(".")
+// provokeTLSLines keeps a pair of client certificate and key that ends in five days,
+// then one that has ended, and spoils the file of authorities.
+func provokeTLSLines(t *testing.T, l *logLines) (secrets []string) {
+	noAzure(t)
+	s := azurepgtest.Start(t)
+	app := s.AddServicePrincipal("app")
+	dir := t.TempDir()
+	caFile, certFile, keyFile := filepath.Join(dir, "ca"), filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	put := func(file string, content []byte) {
+		t.Helper()
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	authority := azurepgtest.NewAuthority(t)
+	pair := func(life time.Duration) (key string) {
+		cert, private := authority.ClientPEM("app", life)
+		put(certFile, cert)
+		put(keyFile, private)
+		return string(private)
+	}
+	ca, err := os.ReadFile(s.Postgres.CAFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files {
-		name := file.Name()
-		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+	put(caFile, ca)
+	s.Postgres.SetClientAuthority(authority)
+	first := pair(5 * 24 * time.Hour)
+	connect := func(c *azurepg.Connector) {
+		t.Helper()
+		conn, err := c.Connect(t.Context())
+		if err == nil {
+			err = conn.Close()
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	logged := func(change func(*azurepg.Config)) *azurepg.Connector {
+		return connector(t, bySecret(s, app), func(cfg *azurepg.Config) {
+			cfg.SSLRootCert, cfg.SSLCert, cfg.SSLKey, cfg.Logger = caFile, certFile, keyFile, slog.New(l)
+			change(cfg)
+		})
+	}
+	full := logged(func(*azurepg.Config) {})
+	unverified := logged(func(cfg *azurepg.Config) { cfg.SSLMode, cfg.SSLRootCert = "require", "" })
+	for range 2 {
+		connect(full)
+		connect(unverified)
+	}
+	put(caFile, nil)
+	connect(full)
+	put(caFile, ca)
+	connect(full)
+	second := pair(-time.Minute)
+	logged(func(*azurepg.Config) {})
+	return append(s.Entra.Tokens(), app.Secret, first, second)
+}
+
+// Only log.go writes lines, here and in tlsfiles, so that the table can be trusted, and
+// nobody but the Logger that was given gets them.
+func TestOnlyOneFileWritesLogLines(t *testing.T) {
+	written := map[string]bool{}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("tlsfiles/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(files, more...) {
+		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
@@ -210,12 +273,12 @@ func TestOnlyOneFileWritesLogLines(t *testing.T) {
 			switch n := n.(type) {
 			case *ast.SelectorExpr:
 				if writes := []string{"LogAttrs", "Log", "Info", "Warn", "Debug", "Error", "Default", "Printf", "Println"}; slices.Contains(writes, n.Sel.Name) {
-					if x, ok := n.X.(*ast.Ident); ok && (x.Name == "slog" || x.Name == "log" || n.Sel.Name == "LogAttrs") && name != "log.go" {
+					if x, ok := n.X.(*ast.Ident); ok && (x.Name == "slog" || x.Name == "log" || n.Sel.Name == "LogAttrs") && filepath.Base(name) != "log.go" {
 						t.Errorf("%s calls %s.%s", name, x.Name, n.Sel.Name)
 					}
 				}
 			case *ast.BasicLit:
-				if text := strings.Trim(n.Value, `"`); name == "log.go" && strings.HasPrefix(text, "azurepg: ") {
+				if text := strings.Trim(n.Value, `"`); filepath.Base(name) == "log.go" && strings.HasPrefix(text, "azurepg: ") {
 					written[text] = true
 				}
 			}

@@ -14,7 +14,7 @@ import (
 // every other way to log in, but for roles of [Postgres.AddPasswordRole].
 //
 // Its certificate is for localhost, 127.0.0.1 and ::1; it speaks TLS 1.2 and later
-// ([Postgres.SetTLSVersions]), after an SSLRequest or directly.
+// ([Postgres.SetTLSVersions], [Postgres.SetCertificate], [Postgres.SetClientAuthority]), after an SSLRequest or directly.
 type Postgres struct {
 	Host   string // as in the certificate: localhost where that surely means 127.0.0.1, else 127.0.0.1
 	Port   int
@@ -35,6 +35,8 @@ type Postgres struct {
 	listener net.Listener // nil while stopped
 	unlisten func()       // closes it and cuts logins under way
 	standbys []*standby
+
+	ownCertificate tls.Certificate // set before the first login
 
 	mu             sync.Mutex // guards all below
 	tls            *tls.Config
@@ -83,7 +85,7 @@ func (p *Postgres) open(ctx context.Context, dir string, w *watchdog, certificat
 
 // openFront opens the front of a server that answers.
 func (p *Postgres) openFront(ctx context.Context, certificate tls.Certificate) (err error) {
-	p.Host = loopbackName(ctx)
+	p.Host, p.ownCertificate = loopbackName(ctx), certificate
 	p.tls = &tls.Config{
 		Certificates: []tls.Certificate{certificate},
 		MinVersion:   tls.VersionTLS12,
