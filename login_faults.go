@@ -139,6 +139,8 @@ var loginFaults = []loginFault{
 		advice: "name all servers of the cluster in host, or ask for another kind; after a fail-over try again in a minute"}},
 
 	// The way to the server.
+	{or: (*failedLogin).asksDNSInVain, explanation: explanation{
+		says: "lookup …: server misbehaving", means: "the name server that this machine asks has no answer", advice: "look at the DNS of this machine; it may recover by itself"}},
 	{words: []string{"hostname resolving error", "no such host"}, explanation: explanation{
 		says: "no such host", means: "the server's name is not found here",
 		advice: "check host; a server with private access is known only where its private DNS zone is linked", readme: true}},
@@ -193,6 +195,12 @@ func (f *failedLogin) toPgBouncer() bool {
 		}
 	}
 	return false
+}
+
+// asksDNSInVain tells a name server that fails from a name that it does not know.
+func (f *failedLogin) asksDNSInVain() bool {
+	_, lookup, found := strings.Cut(f.words, "lookup ")
+	return found && (strings.Contains(lookup, "server misbehaving") || strings.Contains(lookup, ":53: i/o timeout") || strings.Contains(lookup, "temporary failure in name resolution"))
 }
 
 // pgBouncerPort is where flexible servers have PgBouncer.
