@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"os/exec"
@@ -43,7 +44,7 @@ func runPsql(ctx context.Context, _ *streams, args []string) error {
 	}
 	psql, err := exec.LookPath("psql")
 	if err != nil {
-		return usagef("there is no psql on PATH: install PostgreSQL's client programs (postgresql-client)")
+		return errors.New("there is no psql on PATH: install PostgreSQL's client programs (postgresql-client)")
 	}
 	login, err := c.Login(ctx)
 	if err != nil {
