@@ -39,17 +39,29 @@ func ExamineConfig(ctx context.Context, cfg *azurepg.Config, each func(Step)) *R
 		if cfg == nil {
 			return &azurepg.DSNError{Key: "DSN", Err: errors.New("there is no Config")}
 		}
-		settings, err := azurepg.Settings(cfg.FormatDSN())
-		for i := range settings {
-			if settings[i].Source == "DSN" {
-				settings[i].Source = "Config"
-			}
-		}
+		settings, err := settingsOf(cfg)
 		s.addSettings(settings)
 		x.cfg = cfg.Clone()
 		return errors.Join(err, x.checkFiles())
 	})
 	return x.examine(ctx)
+}
+
+// settingsOf is azurepg.Settings for a Config from code.
+func settingsOf(cfg *azurepg.Config) ([]azurepg.Setting, error) {
+	all, err := azurepg.Settings(cfg.FormatDSN())
+	var settings []azurepg.Setting
+	for _, s := range all {
+		identity := s.Key == "azure_credential" || strings.HasPrefix(s.Source, "AZURE_")
+		if identity && (cfg.Credential != nil || cfg.Tokens != nil) {
+			continue // they take its place
+		}
+		if s.Source == "DSN" {
+			s.Source = "Config"
+		}
+		settings = append(settings, s)
+	}
+	return settings, err
 }
 
 // examination is one under way.

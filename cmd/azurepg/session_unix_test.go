@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 
 	"os"
@@ -33,7 +34,9 @@ type session struct {
 
 func start(t *testing.T, env []string, args ...string) *session {
 	t.Helper()
-	s := &session{cmd: exec.CommandContext(t.Context(), binary, args...)}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // ends the reading too
+	t.Cleanup(cancel)
+	s := &session{cmd: exec.CommandContext(ctx, binary, args...)}
 	s.cmd.Env, s.cmd.Stderr = env, &s.errs
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
