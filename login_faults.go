@@ -144,6 +144,8 @@ var loginFaults = []loginFault{
 		says: "remote error: tls", means: "the server refused the client certificate", advice: checkCert}},
 
 	// The way to the server.
+	{or: (*failedLogin).asksDNSInVain, explanation: explanation{
+		says: "lookup …: server misbehaving", means: "the name server that this machine asks has no answer", advice: "look at the DNS of this machine; it may recover by itself"}},
 	{words: []string{"hostname resolving error", "no such host"}, explanation: explanation{
 		says: "no such host", means: "the server's name is not found here",
 		advice: "check host; a server with private access is known only where its private DNS zone is linked", readme: true}},
@@ -198,6 +200,12 @@ func (f *failedLogin) toPgBouncer() bool {
 		}
 	}
 	return false
+}
+
+// asksDNSInVain tells a name server that fails from a name that it does not know.
+func (f *failedLogin) asksDNSInVain() bool {
+	_, lookup, found := strings.Cut(f.words, "lookup ")
+	return found && (strings.Contains(lookup, "server misbehaving") || strings.Contains(lookup, ":53: i/o timeout") || strings.Contains(lookup, "temporary failure in name resolution"))
 }
 
 // pgBouncerPort is where flexible servers have PgBouncer.
