@@ -245,7 +245,7 @@ func TestSidecarOfTheManifestLogsIn(t *testing.T) {
 		args = append(args, replace.Replace(string(a)))
 	}
 	p := s.Azurepg(t, []string{"AZURE_FEDERATED_TOKEN_FILE=" + s.Principal.FederatedTokenFile}, args...)
-	p.Prints(t, `"msg":"health"`)
+	p.Prints(t, `"msg":"health"`, 1)
 	address := ""
 	for line := range strings.Lines(p.String()) {
 		var entry struct{ Msg, Address string }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,7 +35,8 @@ var Program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	built = filepath.Join(dir, "azurepg")
-	out, err := exec.Command("go", "build", "-o", built, "github.com/azurepg/azurepg/cmd/azurepg").CombinedOutput()
+	args := slices.Concat([]string{"build", "-o", built}, buildFlags, []string{"github.com/azurepg/azurepg/cmd/azurepg"})
+	out, err := exec.Command("go", args...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
@@ -95,7 +97,7 @@ func OnceOnly(t *testing.T, role string) *Site {
 // NewSite returns a site without azurepg.
 func NewSite(t *testing.T, role string) *Site {
 	t.Helper()
-	needPackages(t)
+	NeedPackages(t)
 	s := &Site{Azure: azurepgtest.Start(t), Role: role}
 	s.Azure.Entra.SetLifetime(TokenLife)
 	u, err := url.Parse(s.Azure.NewDatabase(t, role))
@@ -115,8 +117,8 @@ func NewSite(t *testing.T, role string) *Site {
 	return s
 }
 
-// needPackages ends the test where Debian's packages are not installed, in CI as a failure.
-func needPackages(t *testing.T) {
+// NeedPackages ends the test where Debian's packages are not installed, in CI as a failure.
+func NeedPackages(t *testing.T) {
 	t.Helper()
 	out, err := exec.Command(Python, "-c", "import celery, redis, sqlalchemy, psycopg2, django").CombinedOutput()
 	if err == nil {
@@ -152,7 +154,7 @@ func (s *Site) passfile(t *testing.T, flags ...string) {
 	}, s.Database, append([]string{"passfile", "-out", file}, flags...)...)
 	host, port := s.Azure.Postgres.Host, strconv.Itoa(s.Azure.Postgres.Port)
 	s.Env = append(s.Env, "DB_HOST="+host, "DB_PORT="+port, "PGHOST="+host, "PGPORT="+port,
-		"PGPASSFILE="+file, "PGSSLMODE=verify-full", "PGSSLROOTCERT="+s.Azure.Postgres.CAFile)
+		"PGPASSFILE="+file, "PGSSLROOTCERT="+s.Azure.Postgres.CAFile)
 }
 
 // azurepg starts a command for a database, and returns when it is ready.
