@@ -43,7 +43,9 @@ func reauth(ctx context.Context, c *client, out io.Writer) error {
 	subscribed := make(chan struct{})
 	consumers.Go(func() {
 		s := c.subscribe(channelKey, func(string) { l.received.Add(1) }, l.failed)
-		l.failed(s.run(consuming, func() { close(subscribed) }))
+		if err := s.run(consuming, func() { close(subscribed) }); err != nil {
+			l.failed(err)
+		}
 	})
 	select {
 	case <-subscribed:
@@ -66,10 +68,10 @@ func reauth(ctx context.Context, c *client, out io.Writer) error {
 }
 
 // every calls f at the same time as everybody else's, ten times a second.
-func every(ctx context.Context, f func(context.Context) error) {
+func every(ctx context.Context, f func(context.Context)) {
 	const beat = 100 * time.Millisecond
 	for ctx.Err() == nil {
-		_ = f(context.WithoutCancel(ctx)) // to its end: half a command is no error of Redis
+		f(context.WithoutCancel(ctx)) // to its end: half a command is no error of Redis
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Until(time.Now().Truncate(beat).Add(beat))):
@@ -77,36 +79,33 @@ func every(ctx context.Context, f func(context.Context) error) {
 	}
 }
 
-// failed counts an error, if it is one, and says which.
-func (l *load) failed(err error) bool {
+// did counts in n what was done, or an error, which it shows.
+func (l *load) did(n *atomic.Int64, err error) {
 	if err == nil {
-		return false
+		n.Add(1)
+	} else {
+		l.failed(err)
 	}
-	l.errors.Add(1)
-	fmt.Fprintln(l.out, "error:", explain(err))
-	return true
 }
 
-func (l *load) did(n *atomic.Int64, err error) error {
-	if !l.failed(err) {
-		n.Add(1)
-	}
-	return err
+func (l *load) failed(err error) {
+	l.errors.Add(1)
+	fmt.Fprintln(l.out, "error:", explain(err))
 }
 
 func (l *load) count(ctx context.Context) {
-	every(ctx, func(ctx context.Context) error { return l.did(&l.commands, l.client.Incr(ctx, counterKey).Err()) })
+	every(ctx, func(ctx context.Context) { l.did(&l.commands, l.client.Incr(ctx, counterKey).Err()) })
 }
 
 func (l *load) publish(ctx context.Context) {
-	every(ctx, func(ctx context.Context) error {
-		return l.did(&l.published, l.client.Publish(ctx, channelKey, strconv.FormatInt(l.published.Load(), 10)).Err())
+	every(ctx, func(ctx context.Context) {
+		l.did(&l.published, l.client.Publish(ctx, channelKey, strconv.FormatInt(l.published.Load(), 10)).Err())
 	})
 }
 
 func (l *load) push(ctx context.Context) {
-	every(ctx, func(ctx context.Context) error {
-		return l.did(&l.pushed, l.client.RPush(ctx, queueKey, l.pushed.Load()).Err())
+	every(ctx, func(ctx context.Context) {
+		l.did(&l.pushed, l.client.RPush(ctx, queueKey, l.pushed.Load()).Err())
 	})
 }
 
@@ -117,7 +116,7 @@ func (l *load) pop(ctx context.Context) {
 		if errors.Is(err, redis.Nil) || ctx.Err() != nil {
 			continue // nothing in that time
 		}
-		_ = l.did(&l.popped, err)
+		l.did(&l.popped, err)
 	}
 }
 
