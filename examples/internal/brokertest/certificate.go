@@ -129,7 +129,7 @@ func newTemplate(name string) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    now.Add(-time.Hour), // a container's clock may lag
+		NotBefore:    now.Add(-time.Hour),   // a container's clock may lag
 		NotAfter:     now.AddDate(0, 0, 90), // more than clients warn of
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 	}
