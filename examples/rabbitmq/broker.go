@@ -81,20 +81,31 @@ func parseURL(s string) (amqp.URI, error) {
 	return uri, nil
 }
 
-// advice is for what the broker refuses, by the code that it gives.
-var advice = map[int]string{
-	amqp.AccessRefused: "RabbitMQ refuses. At login: is the token's audience RabbitMQ's auth_oauth2.resource_server_id, " +
-		"and can RabbitMQ read Entra's keys (jwks_url)? For a queue or an exchange: has the identity an app role with that permission, " +
-		"and is auth_oauth2.additional_scopes_key roles? With a certificate: is there a user of its common name? RabbitMQ's log says more",
-	amqp.NotAllowed: "RabbitMQ has no such virtual host, or the identity has no app role for it",
-}
-
 // explain says what to do about a refusal of RabbitMQ. Other errors it returns.
 func explain(err error) error {
 	var refusal *amqp.Error
-	if !errors.As(err, &refusal) || advice[refusal.Code] == "" {
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	var advice string
+	switch {
+	case refusal.Code == amqp.AccessRefused && isLogin(refusal):
+		advice = "RabbitMQ refuses the login. With a token: is its audience RabbitMQ's auth_oauth2.resource_server_id, can RabbitMQ read " +
+			"Entra's keys (auth_oauth2.jwks_url), has the identity an app role, and is auth_oauth2.additional_scopes_key roles? " +
+			"With a certificate: is there a user of its common name? RabbitMQ's log says which"
+	case refusal.Code == amqp.AccessRefused:
+		advice = "the login was good, but the identity has no app role for this: its value is resource_server_id.permission:vhost/name"
+	case refusal.Code == amqp.NotAllowed:
+		advice = "the login was good, but RabbitMQ has no such virtual host, or the identity no app role for it"
+	default:
 		return err
 	}
 	text := azurepg.Redact(refusal.Reason)
-	return fmt.Errorf("%s. It says %s", advice[refusal.Code], strconv.Quote(text[:min(len(text), 200)]))
+	return fmt.Errorf("%s. It says %s", advice, strconv.Quote(text[:min(len(text), 200)]))
+}
+
+// isLogin tells a refused login from a refused command, both of which are 403. A broker may
+// close the connection without a word, for which amqp091 has an error of its own.
+func isLogin(refusal *amqp.Error) bool {
+	return refusal == amqp.ErrCredentials || strings.Contains(refusal.Reason, "Login was refused")
 }

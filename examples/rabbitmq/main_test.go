@@ -45,7 +45,7 @@ func startServers() (s *servers, err error) {
 		return nil, err
 	}
 	s.rabbitmq, err = brokertest.StartRabbitMQ(s.authority, &brokertest.RabbitMQOptions{OAuth2: &brokertest.OAuth2{
-		Audience: api, ScopesKey: "roles", JWKSURL: brokertest.KeysURL(s.azure), CAFile: s.azure.Entra.CAFile,
+		Azure: s.azure, Audience: api,
 	}})
 	return s, err
 }
@@ -232,22 +232,23 @@ func TestNothingIsLostWhileTokensEndAndTheBrokerCrashes(t *testing.T) {
 	go func() { ended <- relay(ctx, b, p.output) }()
 	fetched := func(n uint64) func() bool { return func() bool { return b.tokens.Stats().Fetches >= n } }
 	until(t, "tokens", fetched(3)) // those of the first have ended
-	logins := strings.Count(p.rabbitmq.Log(), "authenticated and granted access")
 	if err := p.rabbitmq.Crash(); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.rabbitmq.Start(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "logins", func() bool {
-		return strings.Count(p.rabbitmq.Log(), "'"+p.principal.ObjectID+"' authenticated and granted access") >= 4
-	})
+	logged := func(what string) int { return strings.Count(p.rabbitmq.Log(), "'"+p.principal.ObjectID+"' "+what) }
+	until(t, "logins", func() bool { return logged("authenticated and granted access") >= 4 }) // two before, two after
 	until(t, "tokens", fetched(b.tokens.Stats().Fetches+2))
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("%v\n%s", err, p.output)
 	}
-	t.Log(logins, p.output)
+	t.Log(p.output)
+	if n := logged("updated secret"); n < 6 {
+		t.Errorf("UpdateSecret was called %d times; want at least 3 times for each of two connections", n)
+	}
 }
 
 func TestRefusalsAreExplained(t *testing.T) {
@@ -255,9 +256,9 @@ func TestRefusalsAreExplained(t *testing.T) {
 		roles []string
 		want  string
 	}{
-		"no role":           {nil, "RabbitMQ refuses. At login"},
-		"no right to make":  {[]string{api + ".read:*/*", api + ".write:*/*"}, "has the identity an app role with that permission"},
-		"role without host": {[]string{api + ".read:other/*"}, "no app role for it"},
+		"no role":           {nil, "RabbitMQ refuses the login."},
+		"no right to make":  {[]string{api + ".read:*/*", api + ".write:*/*"}, "the identity has no app role for this"},
+		"role without host": {[]string{api + ".read:other/*"}, "RabbitMQ has no such virtual host"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProgram(t, test.roles...)
@@ -266,7 +267,6 @@ func TestRefusalsAreExplained(t *testing.T) {
 				t.Errorf("got %v; want %s", err, test.want)
 			}
 			fmt.Fprintln(p.output, err)
-			t.Log(err)
 		})
 	}
 }
