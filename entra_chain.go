@@ -63,5 +63,6 @@ func (e *TokenError) explainChain(links []chainLink) {
 		e.Advice = f.advice
 		e.Temporary = e.Temporary || f.retry
 	}
+	e.Attempts = said
 	e.detail = "no credential of the chain got one: " + strings.Join(said, "; ")
 }

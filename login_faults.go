@@ -134,6 +134,10 @@ var loginFaults = []loginFault{
 	{state: "57P03", explanation: explanation{
 		says: "SQLSTATE 57P03", means: "the server is starting, stopping or failing over", advice: "try again in some seconds"}},
 
+	{words: []string{"target_session_attrs wants", "read only connection", "connection is not read only", "server is in standby mode", "server is not in hot standby mode"}, explanation: explanation{
+		says: "read only connection", means: "no host that answered is of the kind that target_session_attrs demands",
+		advice: "name all servers of the cluster in host, or ask for another kind; after a fail-over try again in a minute"}},
+
 	// The way to the server.
 	{words: []string{"hostname resolving error", "no such host"}, explanation: explanation{
 		says: "no such host", means: "the server's name is not found here",
@@ -149,12 +153,12 @@ func (f *failedLogin) foreignAudience() bool { return f.claims.foreignAudience(f
 func (f *failedLogin) ofApp() bool           { return f.claims.isApp() }
 
 // The three go by this machine's clock: for a diagnosis, never for a decision.
-func (f *failedLogin) stillValid() bool { return f.claims.Expires.time().After(f.now) }
+func (f *failedLogin) stillValid() bool { return f.claims.Expires.Time().After(f.now) }
 func (f *failedLogin) hasExpired() bool {
 	return f.claims.Expires != 0 && !f.stillValid()
 }
 func (f *failedLogin) notYetValid() bool {
-	return f.claims.NotBefore.time().After(f.now.Add(time.Second))
+	return f.claims.NotBefore.Time().After(f.now.Add(time.Second))
 }
 
 // otherTenant compares ids only: azure_tenant_id may also be a domain.

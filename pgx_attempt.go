@@ -123,6 +123,9 @@ func (a *attempt) afterNetConnect(ctx context.Context, config *pgconn.Config, co
 	if !ok {
 		return conn, fmt.Errorf("%w: this connection has none", ErrInsecureTLS)
 	}
+	if !a.base.verifies(config) {
+		return conn, fmt.Errorf("%w: a hook has replaced the TLSConfig by one that does not verify", ErrInsecureTLS)
+	}
 	if err := a.base.floor.handshake(ctx, secure); err != nil {
 		return conn, err
 	}
@@ -211,7 +214,7 @@ func (a *attempt) noteRefusal(err *pgconn.PgError) bool {
 	a.takeBack(a.current)
 	token, sent := string(*a.token), a.current.sent
 	hideToken(err, token)
-	refused := strings.HasPrefix(err.Code, "28")
+	refused := isRefusal(err.Code, err.Message)
 	if refused {
 		a.refused, a.sent = true, sent
 	}

@@ -95,6 +95,7 @@ func TestEveryFailedLoginIsExplained(t *testing.T) {
 		{name: "no CONNECT, and the database is named after the role", err: serverError(`42501 permission denied for database "X"`), says: []string{`grant connect on database "X" to "X"`}},
 		{name: "no database", err: serverError(`3D000 database "X" does not exist`), says: []string{"set the database"}},
 		{name: "starting", err: serverError("57P03 the database system is starting up"), says: []string{"try again"}},
+		{name: "a standby", err: errors.New("ValidateConnect failed: read only connection"), says: []string{"target_session_attrs"}},
 		{name: "no such host", err: errors.New("hostname resolving error: lookup x: no such host"), says: []string{"private DNS zone"}},
 		{name: "refused", err: errors.New("dial tcp 192.0.2.1:5432: connect: connection refused"), says: []string{"nothing listens"}},
 		{name: "no answer", err: errors.New("timeout: context deadline exceeded"), says: []string{"firewall"}},
@@ -153,7 +154,7 @@ func wantSafeLine(t *testing.T, err error, secrets ...string) {
 }
 
 func TestWhatNoRowExplainsStaysAsItIs(t *testing.T) {
-	for _, err := range []error{errors.New("boom"), serverError("22023 unrecognized"), serverError("08P01 on another port"), &tlsError{"TLS: connection refused", nil}} {
+	for _, err := range []error{errors.New("boom"), serverError("22023 unrecognized"), serverError("08P01 on another port"), &tlsError{"connection refused", nil}} {
 		c := &Connector{cfg: &Config{}, tokens: NewTokenCache(nil, nil)}
 		if got := explainLogin(c.failedLogin(Login{User: "X", Password: "t"}, err), err); got != err {
 			t.Errorf("%v became %v", err, got)

@@ -102,12 +102,17 @@ func (f *floor) checkStatic() error {
 		if t == nil || t.MinVersion < tls.VersionTLS12 || t.MaxVersion != 0 && t.MaxVersion < t.MinVersion {
 			return &DSNError{Key: "TLSConfig", Err: fmt.Errorf("%w: TLS 1.2 or newer must be possible", ErrInsecureTLS)}
 		}
-		byFunc := t.VerifyConnection != nil && (f.roots != nil || f.mode == tlsFromCode)
-		if t.InsecureSkipVerify && !byFunc && (f.mode != sslRequire || f.azure) {
+		if !f.verifies(t) {
 			return &DSNError{Key: "sslmode", Err: fmt.Errorf("%w: host %d would not be verified", ErrInsecureTLS, i+1)}
 		}
 	}
 	return nil
+}
+
+// verifies reports whether t verifies a server, or need not.
+func (f *floor) verifies(t *tls.Config) bool {
+	byFunc := t.VerifyConnection != nil && (f.roots != nil || f.mode == tlsFromCode)
+	return !t.InsecureSkipVerify || byFunc || f.mode == sslRequire && !f.azure
 }
 
 // handshake completes the handshake on conn and checks its outcome.

@@ -8,11 +8,11 @@ import (
 
 // tlsError is a failure to reach the floor, with what to do about it.
 type tlsError struct {
-	text string
-	err  error
+	advice string
+	err    error
 }
 
-func (e *tlsError) Error() string { return e.text }
+func (e *tlsError) Error() string { return "TLS: " + e.advice }
 func (e *tlsError) Unwrap() error { return e.err }
 
 // tlsFault is a way to miss the floor: a kind, or words of an error of ours, where
@@ -66,7 +66,7 @@ func (f *floor) explain(err error) error {
 	if row == nil {
 		return err
 	}
-	return &tlsError{text: "TLS: " + row.whole().text(explain.Facts(err, quoteForeign)), err: err}
+	return &tlsError{advice: row.whole().text(explain.Facts(err, quoteForeign)), err: err}
 }
 
 func (f *floor) fault(err error) *tlsFault {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
+	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/azurepgtest"
 )
 
@@ -21,8 +23,10 @@ func TestTokenIsCheckedByPgBouncerAndByPostgres(t *testing.T) {
 		if err := c.admit("another", azure.Entra.Mint(c.who, &azurepgtest.MintOptions{Claims: map[string]any{"jti": "later"}})); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.open(t, "", nil).Ping(); err == nil || !strings.Contains(err.Error(), "password authentication failed (SQLSTATE 08P01)") {
-			t.Errorf("got %v; want PgBouncer's refusal, which has no code of class 28", err)
+		err := c.open(t, "", nil).Ping()
+		var refused *azurepg.AuthError
+		if !errors.As(err, &refused) || refused.SQLState != "08P01" || !strings.Contains(err.Error(), "password authentication failed (SQLSTATE 08P01)") {
+			t.Errorf("got %v; want PgBouncer's refusal, which has no code of class 28, as an AuthError", err)
 		}
 	})
 	t.Run("forged", func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/examples/internal/brokerenv"
+	"github.com/azurepg/azurepg/tlsfiles"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -81,11 +82,11 @@ func parseURL(s string) (amqp.URI, error) {
 	return uri, nil
 }
 
-// explain says what to do about a refusal of RabbitMQ. Other errors it returns.
+// explain says what to do about a refusal of RabbitMQ or of TLS. Other errors it returns.
 func explain(err error) error {
 	var refusal *amqp.Error
 	if !errors.As(err, &refusal) {
-		return err
+		return tlsfiles.Explain(err)
 	}
 	var advice string
 	switch {

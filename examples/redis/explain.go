@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/azurepg/azurepg"
+	"github.com/azurepg/azurepg/tlsfiles"
 )
 
 // advice is for what Redis says first in an error.
@@ -31,5 +32,5 @@ func explain(err error) error {
 		text := azurepg.Redact(err.Error())
 		return fmt.Errorf("%s: %s. Redis says %s", word, what, strconv.Quote(text[:min(len(text), 200)]))
 	}
-	return err
+	return tlsfiles.Explain(err)
 }
