@@ -19,7 +19,8 @@ import (
 // A broker is where and as whom to log in.
 type broker struct {
 	uri    amqp.URI
-	tls    *tls.Config
+	files  *tlsfiles.Files
+	tls    *tls.Config         // from files
 	tokens *azurepg.TokenCache // nil: the client certificate says who it is
 	logger *slog.Logger
 }
@@ -34,7 +35,7 @@ func newBroker(logger *slog.Logger) (*broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &broker{uri: uri, tls: files.Config(uri.Host), logger: logger}
+	b := &broker{uri: uri, files: files, tls: files.Config(uri.Host), logger: logger}
 	switch scope := os.Getenv("RABBITMQ_SCOPE"); os.Getenv("RABBITMQ_AUTH") {
 	case "", "token":
 		if scope == "" {
@@ -83,10 +84,10 @@ func parseURL(s string) (amqp.URI, error) {
 }
 
 // explain says what to do about a refusal of RabbitMQ or of TLS. Other errors it returns.
-func explain(err error) error {
+func (b *broker) explain(err error) error {
 	var refusal *amqp.Error
 	if !errors.As(err, &refusal) {
-		return tlsfiles.Explain(err)
+		return b.files.Explain(err)
 	}
 	var advice string
 	switch {

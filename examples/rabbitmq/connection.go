@@ -60,7 +60,7 @@ func (b *broker) keep(ctx context.Context, use func(context.Context, *amqp.Conne
 		if ctx.Err() != nil {
 			return
 		}
-		b.logger.Warn("connecting again", "because", azurepg.Redact(fmt.Sprint(explain(err))))
+		b.logger.Warn("connecting again", "because", azurepg.Redact(fmt.Sprint(b.explain(err))))
 		if time.Since(began) > 10*time.Second {
 			wait = firstWait // it was good for a while
 		}

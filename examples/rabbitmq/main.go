@@ -96,7 +96,7 @@ func run(ctx context.Context, args []string, out io.Writer, logger *slog.Logger)
 		return err
 	}
 	if args[0] == "hello" {
-		return explain(hello(ctx, b, out))
+		return b.explain(hello(ctx, b, out))
 	}
 	return relay(ctx, b, out)
 }
