@@ -1,6 +1,6 @@
 #!/bin/sh
 # Looks for what make needs, gets what is missing, and says what it does.
-# Usage: sh tools/setup.sh [postgres] [psql] [pgbouncer] [python] [compiler]
+# Usage: sh tools/setup.sh [postgres] [psql] [pgbouncer] [redis] [rabbitmq] [python] [compiler]
 set -eu
 
 say() { echo "setup: $*"; }
@@ -92,6 +92,14 @@ setup_python() {
 		exit 1
 	fi
 	say "no Celery, SQLAlchemy, psycopg2 and Django for /usr/bin/python3, or no redis-server or systemd-analyze: tests of the examples in Python are skipped"
+}
+
+setup_redis() {
+	need redis-server redis-server "the tests of examples/redis run one of their own"
+}
+
+setup_rabbitmq() {
+	need rabbitmq-server rabbitmq-server "the tests of examples/rabbitmq run one of their own"
 }
 
 setup_compiler() {
