@@ -17,6 +17,8 @@ require (
 	github.com/jmoiron/sqlx v1.4.0 // sqlx
 	github.com/lib/pq v1.12.3 // its StringArray, which pgx reads and writes too
 	github.com/pressly/goose/v3 v3.27.0 // goose; the newest that does not need a newer Go
+	github.com/rabbitmq/amqp091-go v1.16.0 // rabbitmq
+	github.com/redis/go-redis/v9 v9.22.0 // redis; the newest that does not need a newer Go
 	github.com/riverqueue/river v0.44.1 // river; the newest that does not need a newer Go
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.44.1 // its driver for pgxpool
 	github.com/uptrace/bun v1.3.0 // the ORM of quickstart, and bun
@@ -70,6 +72,7 @@ require (
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/metric v1.46.0 // indirect
 	go.opentelemetry.io/otel/trace v1.46.0 // indirect
+	go.uber.org/atomic v1.11.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/crypto v0.55.0 // indirect
 	golang.org/x/mod v0.40.0 // indirect
