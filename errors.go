@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/azurepg/azurepg/internal/explain"
 )
 
 // ErrPasswordInDSN says that a DSN or service file holds a password, which
@@ -109,7 +111,7 @@ var (
 )
 
 func badTokenError(credential string, what explanation, facts map[string]string) error {
-	return &TokenError{Credential: credential, detail: fill(what.means, facts), Advice: what.advice}
+	return &TokenError{Credential: credential, detail: explain.Fill(what.means, facts), Advice: what.advice}
 }
 
 // isFinal reports whether err says that another token is not to be had.

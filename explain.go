@@ -1,6 +1,10 @@
 package azurepg
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/azurepg/azurepg/internal/explain"
+)
 
 // explanation is one way to fail, in words. All advice that azurepg's errors
 // give stands in tables of these, one for each kind of error, and the README's
@@ -15,19 +19,9 @@ type explanation struct {
 // text is cause and advice in one line, filled with facts.
 func (x explanation) text(facts map[string]string) string {
 	if x.means == "" || x.advice == "" {
-		return fill(x.means+x.advice, facts)
+		return explain.Fill(x.means+x.advice, facts)
 	}
-	return fill(x.means+": "+x.advice, facts)
-}
-
-// fill puts facts in the place of their {names}. The facts must be fit to print;
-// what is in braces in one of them stays as it is.
-func fill(text string, facts map[string]string) string {
-	var pairs []string
-	for name, fact := range facts {
-		pairs = append(pairs, "{"+name+"}", fact)
-	}
-	return strings.NewReplacer(pairs...).Replace(text)
+	return explain.Fill(x.means+": "+x.advice, facts)
 }
 
 // sqlLiteral and sqlName make a foreign text fit to stand in SQL that a person

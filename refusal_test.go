@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/azurepg/azurepg/internal/explain"
 )
 
 // serverError is a refusal in a server's words, with its SQLSTATE before a space.
@@ -173,7 +175,7 @@ func TestSQLInAdviceIsQuoted(t *testing.T) {
 			t.Errorf("%q: %s and %s; want %s and %s", row.in, literal, name, row.literal, row.name)
 		}
 	}
-	if got := fill("{role} {oid}", map[string]string{"role": "{oid}", "oid": "1"}); got != "{oid} 1" {
+	if got := explain.Fill("{role} {oid}", map[string]string{"role": "{oid}", "oid": "1"}); got != "{oid} 1" {
 		t.Errorf("a fact was filled in itself: %s", got)
 	}
 }
