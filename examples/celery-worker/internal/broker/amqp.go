@@ -88,13 +88,15 @@ const consumer = "tasks"
 // Receive consumes the queue.
 func (a *AMQP) Receive(ctx context.Context) (*Delivery, error) {
 	for {
+		if ctx.Err() != nil {
+			a.giveBack()
+			return nil, ctx.Err()
+		}
 		if err := a.consume(); err != nil {
 			return nil, err
 		}
 		select {
 		case <-ctx.Done():
-			a.giveBack()
-			return nil, ctx.Err()
 		case d, open := <-a.deliveries:
 			if !open {
 				a.deliveries = nil

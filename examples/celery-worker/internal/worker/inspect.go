@@ -19,7 +19,7 @@ func (w *Worker) answer(ctx context.Context) {
 		// What Python's workers ask each other when they start.
 		"hello": func() any { return map[string]any{"revoked": map[string]any{}, "clock": 0} },
 	}
-	again(ctx, w.log("listening to commands"), func() error {
+	_ = again(ctx, w.log("listening to commands"), func() error {
 		return w.Broker.Listen(ctx, w.Node, func(m message.Message) {
 			to, reply, err := methods.Answer(w.Node, m)
 			if err == nil && to != nil {
@@ -71,5 +71,7 @@ func (c *counts) wait(change int) int {
 func (c *counts) snapshot() (total map[string]int, waiting int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.total), c.waiting
+	total = map[string]int{} // null would be no answer
+	maps.Copy(total, c.total)
+	return total, c.waiting
 }

@@ -63,11 +63,11 @@ func (w *Worker) receive(ctx context.Context) {
 		case <-ctx.Done():
 		}
 		var d *broker.Delivery
-		again(ctx, w.log("receiving"), func() (err error) {
+		err := again(ctx, w.log("receiving"), func() (err error) {
 			d, err = w.Broker.Receive(ctx)
 			return err
 		})
-		if d == nil {
+		if err != nil { // the end of ctx
 			return
 		}
 		w.running.Go(func() { w.take(ctx, d) })
@@ -162,13 +162,10 @@ const stopPatience = 10 * time.Second
 
 // store tries until it succeeds: the task has run, and should not have to again.
 func (w *Worker) store(ctx context.Context, r result.Result) error {
-	trying, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer stop(nil)
-	defer context.AfterFunc(ctx, func() {
-		time.AfterFunc(stopPatience, func() { stop(errors.New("the worker is to stop")) })
-	})()
-	again(trying, w.log("storing a result"), func() error { return w.Results.Put(trying, r) })
-	return context.Cause(trying)
+	trying, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopPatience, stop) })()
+	return again(trying, w.log("storing a result"), func() error { return w.Results.Put(trying, r) })
 }
 
 func (w *Worker) ack(ctx context.Context, d *broker.Delivery) {
