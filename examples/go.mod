@@ -11,6 +11,7 @@ require (
 	github.com/DATA-DOG/go-sqlmock v1.5.2 // sqlmock: a base for unit tests
 	github.com/XSAM/otelsql v0.44.0 // otelsql: OpenTelemetry for database/sql
 	github.com/azurepg/azurepg v0.0.0
+	github.com/golang-jwt/jwt/v5 v5.3.1 // internal/brokertest: checks tokens as Azure Redis does
 	github.com/golang-migrate/migrate/v4 v4.19.1 // migrate; the newest that does not need a newer Go
 	github.com/hashicorp/hcl/v2 v2.24.0 // aks: its test reads the Terraform files
 	github.com/jackc/pgx/v5 v5.12.0 // gorm's time zones, sqlmock and pgxpool: types of the base
@@ -43,7 +44,6 @@ require (
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-openapi/inflect v0.19.0 // indirect
-	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/jackc/pgerrcode v0.0.0-20240316143900-6e2875d9b438 // indirect

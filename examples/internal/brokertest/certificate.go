@@ -92,7 +92,7 @@ func (a *Authority) Client(name string) (Pair, error) {
 }
 
 // Issue issues a certificate of which change says what is unusual: expired, without
-// names, for other uses. It is valid for a day and has no names if change does nothing.
+// names, for other uses. It is valid for 90 days and has no names if change does nothing.
 func (a *Authority) Issue(name string, change func(*x509.Certificate)) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -129,8 +129,8 @@ func newTemplate(name string) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    now.Add(-time.Hour), // a container's clock may lag
-		NotAfter:     now.AddDate(0, 0, 1),
+		NotBefore:    now.Add(-time.Hour),   // a container's clock may lag
+		NotAfter:     now.AddDate(0, 0, 90), // more than clients warn of
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 	}
 }
