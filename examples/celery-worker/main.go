@@ -17,7 +17,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/examples/celery-worker/internal/settings"
 	"github.com/azurepg/azurepg/examples/celery-worker/internal/worker"
 )
@@ -28,7 +27,7 @@ func main() {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if err := run(ctx, os.Stderr); err != nil {
-		log.Fatal("celery-worker: ", azurepg.Redact(err.Error()))
+		log.Fatal("celery-worker: ", worker.Text(err))
 	}
 }
 
@@ -38,13 +37,13 @@ func run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	logger := slog.New(azurepg.NewRedactHandler(slog.NewTextHandler(out, nil)))
-	broker, err := openBroker(s, logger)
+	logger := slog.New(slog.NewTextHandler(out, nil))
+	broker, err := openBroker(ctx, s, logger)
 	if err != nil {
 		return err
 	}
 	defer broker.Close()
-	results, err := openResults(s, logger)
+	results, err := openResults(ctx, s, logger)
 	if err != nil {
 		return err
 	}

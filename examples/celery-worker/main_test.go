@@ -51,6 +51,7 @@ func TestPythonGetsWhatItWouldOfAPythonWorker(t *testing.T) {
 		{"messages in RabbitMQ, results in PostgreSQL", onRabbitMQ},
 	} {
 		t.Run(where.name, func(t *testing.T) {
+			t.Parallel()
 			p := where.make(t)
 			worker := startWorker(t, p)
 			var names []string
@@ -72,13 +73,13 @@ func TestPythonGetsWhatItWouldOfAPythonWorker(t *testing.T) {
 	}
 }
 
-// Half of the tasks come over 20 seconds, in which tokens are renewed and every
+// Half of the tasks come over 12 seconds, in which tokens are renewed and every
 // session of PostgreSQL is cut again and again, the client's too.
 func TestThousandResultsAreRightThoughSessionsAreCut(t *testing.T) {
 	p := onRedis(t)
 	tokens, logins, refusals := azure.Entra.TokenRequests(), azure.Postgres.Logins(), azure.Postgres.Refusals()
 	worker := startWorker(t, p)
-	client := startClient(t, p, []string{"N=1000", "SPREAD=20"}, "many")
+	client := startClient(t, p, []string{"N=1000", "SPREAD=12"}, "many")
 	if n := client.next("sent"); n != "1000" {
 		t.Fatalf("%s sent", n)
 	}
@@ -111,11 +112,13 @@ func TestThousandResultsAreRightThoughSessionsAreCut(t *testing.T) {
 
 func TestKilledWorkerLosesNoTask(t *testing.T) {
 	t.Run("Redis", func(t *testing.T) {
+		t.Parallel()
 		p := onRedis(t)
 		workerIsKilled(t, p, func() bool { return p.unacked(t) > 0 })
 		eventually(t, "everything is acknowledged", func() bool { return p.unacked(t)+p.waiting(t) == 0 })
 	})
 	t.Run("RabbitMQ", func(t *testing.T) {
+		t.Parallel()
 		p := onRabbitMQ(t)
 		workerIsKilled(t, p, func() bool { return true })
 	})

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"slices"
@@ -26,24 +27,50 @@ const lifetime = 8 * time.Second
 // The servers are started by the first test that needs them, and shared.
 var (
 	azure     *azurepgtest.Server
-	authority = sync.OnceValues(brokertest.NewAuthority)
-	redises   = sync.OnceValues(func() (*brokertest.Redis, error) {
+	authority = sync.OnceValues(func() (*brokertest.Authority, error) {
+		a, err := brokertest.NewAuthority()
+		return a, noteStart(a, "", err)
+	})
+	redises = sync.OnceValues(func() (*brokertest.Redis, error) {
 		a, err := authority()
 		if err != nil {
 			return nil, err
 		}
-		return brokertest.StartRedis(a, nil)
+		r, err := brokertest.StartRedis(a, &brokertest.RedisOptions{Settings: []string{"databases 64"}})
+		if err != nil {
+			return nil, err
+		}
+		return r, noteStart(r, r.Password, nil)
 	})
 	rabbits = sync.OnceValues(func() (*brokertest.RabbitMQ, error) {
 		a, err := authority()
 		if err != nil {
 			return nil, err
 		}
-		return brokertest.StartRabbitMQ(a, nil)
+		b, err := brokertest.StartRabbitMQ(a, nil)
+		if err != nil {
+			return nil, err
+		}
+		return b, noteStart(b, b.Password, nil)
 	})
-	started  []func() error
-	database atomic.Int64 // the last of Redis that a test was given
+	database atomic.Int64 // the last of Redis, and queue of RabbitMQ, that a test was given
+
+	mu        sync.Mutex // guards started and passwords
+	started   []io.Closer
+	passwords []string
 )
+
+func noteStart(server io.Closer, password string, err error) error {
+	mu.Lock()
+	defer mu.Unlock()
+	if err == nil {
+		started = append(started, server)
+	}
+	if password != "" {
+		passwords = append(passwords, password)
+	}
+	return err
+}
 
 func TestMain(m *testing.M) {
 	if os.Getenv(runVariable) != "" {
@@ -58,8 +85,8 @@ func TestMain(m *testing.M) {
 		}
 		azure.Entra.SetLifetime(lifetime)
 		code := m.Run()
-		for _, end := range slices.Concat([]func() error{azure.Close}, started) {
-			if err := end(); err != nil {
+		for _, server := range slices.Backward(append([]io.Closer{azure}, started...)) {
+			if err := server.Close(); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				code = 1
 			}
@@ -68,8 +95,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// use starts a server, or returns the one that runs.
-func use[S interface{ Close() error }](t *testing.T, f func() (S, error)) S {
+// use returns a server, started or not.
+func use[S any](t *testing.T, f func() (S, error)) S {
 	t.Helper()
 	s, err := f()
 	if err != nil {
@@ -81,16 +108,15 @@ func use[S interface{ Close() error }](t *testing.T, f func() (S, error)) S {
 // secretsIn searches text for what must be in no output.
 func secretsIn(text string) []string {
 	found := azure.Leaks(text)
-	for _, secret := range passwords {
-		if strings.Contains(text, secret) {
+	mu.Lock()
+	defer mu.Unlock()
+	for _, password := range passwords {
+		if strings.Contains(text, password) {
 			found = append(found, "a broker's password")
 		}
 	}
 	return found
 }
-
-// passwords of brokers.
-var passwords []string
 
 // A place is where a worker and its clients meet: broker, queue and result backend, none
 // of which other tests use.
@@ -109,19 +135,10 @@ type place struct {
 // onRedis is a place whose broker is Redis, with a password and a client certificate.
 func onRedis(t *testing.T) place {
 	t.Helper()
-	r := redisServer(t)
+	r := use(t, redises)
 	p := place{queue: "celery", redis: r, db: int(database.Add(1)), ca: r.Client, caFile: r.Authority.CAFile}
 	p.broker = redisURL(r, p.db)
 	return inPostgres(t, p)
-}
-
-func redisServer(t *testing.T) *brokertest.Redis {
-	t.Helper()
-	r := use(t, redises)
-	if !slices.Contains(passwords, r.Password) {
-		started, passwords = append(started, r.Close), append(passwords, r.Password)
-	}
-	return r
 }
 
 // redisURL is Python's, which says in its parameters what the worker knows from REDIS_TLS_*.
@@ -135,9 +152,6 @@ func redisURL(r *brokertest.Redis, db int) string {
 func onRabbitMQ(t *testing.T) place {
 	t.Helper()
 	b := use(t, rabbits)
-	if !slices.Contains(passwords, b.Password) {
-		started, passwords = append(started, b.Close), append(passwords, b.Password)
-	}
 	p := place{broker: b.URL(b.User, b.Password), queue: "queue" + strconv.FormatInt(database.Add(1), 10), ca: b.Client, caFile: b.Authority.CAFile}
 	return inPostgres(t, p)
 }

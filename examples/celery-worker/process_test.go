@@ -96,14 +96,20 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// startWorker returns when the worker has begun.
-func startWorker(t *testing.T, p place, settings ...string) *process {
+// startWorkerAtAll runs a worker, which may have reasons to end at once.
+func startWorkerAtAll(t *testing.T, p place, settings ...string) *process {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := start(t, slices.Concat(p.worker(), settings, []string{runVariable + "=1"}), nil, program)
+	return start(t, slices.Concat(p.worker(), settings, []string{runVariable + "=1"}), nil, program)
+}
+
+// startWorker returns when the worker has begun.
+func startWorker(t *testing.T, p place, settings ...string) *process {
+	t.Helper()
+	w := startWorkerAtAll(t, p, settings...)
 	eventually(t, "the worker works", func() bool { return strings.Contains(w.output.String(), " works on queue ") })
 	return w
 }

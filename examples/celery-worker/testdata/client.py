@@ -19,8 +19,9 @@ if os.environ["BROKER"].startswith("amqps"):
         "ca_certs": os.environ["CA"], "certfile": os.environ["CERT"], "keyfile": os.environ["KEY"],
         "cert_reqs": ssl.CERT_REQUIRED,
     }
+    app.conf.broker_transport_options = {"confirm_publish": True}
 
-WAIT = 60
+WAIT = 120
 
 
 def send(name, *args, **options):
@@ -147,7 +148,7 @@ def ignored():
 
 def priorities():
     """In which order are they done, by a worker that starts when all have been sent?"""
-    results = {p: send("add", p, 0, priority=p) for p in [9, 5, 3, 0]}
+    results = {p: send("add", p, 0, priority=p) for p in [9, 6, 3, 0]}
     print(json.dumps({"sent": len(results)}), flush=True)
     for r in results.values():
         r.get(timeout=WAIT)
@@ -171,9 +172,23 @@ def slow():
 
 
 def only_sent():
-    """Two tasks that take a while, one that has to wait for them, one for tomorrow."""
-    results = [send("sleep", 2) for _ in range(3)] + [send("add", 1, 1, countdown=86400)]
-    return [r.id for r in results]
+    """Three tasks that take a while, and one for tomorrow that comes first."""
+    send("add", 1, 1, countdown=86400)
+    for _ in range(3):
+        send("sleep", float(os.environ["SECONDS"]))
+    return 4
+
+
+def restore():
+    """Has kombu give back what no worker has acknowledged for a second."""
+    with app.connection() as connection:
+        channel = connection.default_channel
+        channel.visibility_timeout = 1
+        for _ in range(WAIT):
+            channel.qos.restore_visible(interval=1)
+            if not channel.client.hlen("unacked"):
+                return channel.client.zcard("unacked_index")
+            time.sleep(1)
 
 
 for name in sys.argv[1:]:

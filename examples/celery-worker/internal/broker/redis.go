@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/examples/celery-worker/internal/control"
 	"github.com/azurepg/azurepg/examples/celery-worker/internal/message"
 )
@@ -96,7 +97,7 @@ func (r *Redis) deliver(ctx context.Context, text, tag string) *Delivery {
 	if err != nil {
 		r.logger.Error("dropped " + err.Error())
 		if err := r.ack(ctx, tag); err != nil {
-			r.logger.Error("could not drop it", "error", err)
+			r.logger.Error("could not drop it", "error", azurepg.Redact(err.Error()))
 		}
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/examples/celery-worker/internal/message"
 )
 
@@ -59,7 +60,7 @@ func (r *Redis) Maintain(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		if err := errors.Join(r.renew(ctx), r.restore(ctx)); err != nil && ctx.Err() == nil {
-			r.logger.Warn("could not look after messages that are not acknowledged", "error", err)
+			r.logger.Warn("could not look after messages that are not acknowledged", "error", azurepg.Redact(err.Error()))
 		}
 		select {
 		case <-ctx.Done():

@@ -26,7 +26,7 @@ func (w *Worker) answer(ctx context.Context) {
 				err = w.Broker.Reply(ctx, *to, reply)
 			}
 			if err != nil && ctx.Err() == nil {
-				w.Logger.Warn("a command is not answered", "error", text(err))
+				w.Logger.Warn("a command is not answered", "error", Text(err))
 			}
 		})
 	})

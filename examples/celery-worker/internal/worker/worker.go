@@ -97,7 +97,7 @@ func (w *Worker) take(ctx context.Context, d *broker.Delivery) {
 		err = w.store(ctx, r)
 	}
 	if err != nil {
-		w.Logger.Error("a result is not stored: the task goes back to its queue", "task", t.Name, "id", t.ID, "error", text(err))
+		w.Logger.Error("a result is not stored: the task goes back to its queue", "task", t.Name, "id", t.ID, "error", Text(err))
 		w.requeue(ctx, d)
 		return
 	}
@@ -107,7 +107,7 @@ func (w *Worker) take(ctx context.Context, d *broker.Delivery) {
 // await returns true with a slot at that time, or false at the end of ctx.
 func (w *Worker) await(ctx context.Context, eta time.Time) bool {
 	if err := w.wait(1); err != nil {
-		w.Logger.Warn("the broker sends nothing while tasks wait for their time", "error", text(err))
+		w.Logger.Warn("the broker sends nothing while tasks wait for their time", "error", Text(err))
 	}
 	defer func() { _ = w.wait(-1) }() // that it sends one too many does no harm
 	timer := time.NewTimer(time.Until(eta))
@@ -152,7 +152,7 @@ func (w *Worker) failed(t *message.Task, err error) (result.Result, error) {
 	if errors.As(err, &p) {
 		log = log.With("stack", string(p.Stack))
 	}
-	log.Warn("a task failed", "error", text(err))
+	log.Warn("a task failed", "error", Text(err))
 	return result.Of(t, nil, task.Exception(err))
 }
 
@@ -170,19 +170,28 @@ func (w *Worker) store(ctx context.Context, r result.Result) error {
 
 func (w *Worker) ack(ctx context.Context, d *broker.Delivery) {
 	if err := d.Ack(context.WithoutCancel(ctx)); err != nil {
-		w.Logger.Warn("a task is done, but the broker does not know and will send it again", "error", text(err))
+		w.Logger.Warn("a task is done, but the broker does not know and will send it again", "error", Text(err))
 	}
 }
 
 func (w *Worker) requeue(ctx context.Context, d *broker.Delivery) {
 	if err := d.Requeue(context.WithoutCancel(ctx)); err != nil {
-		w.Logger.Warn("a task goes back to its queue later", "error", text(err))
+		w.Logger.Warn("a task goes back to its queue later", "error", Text(err))
 	}
 }
 
 func (w *Worker) log(what string) func(error) {
-	return func(err error) { w.Logger.Warn(what+" failed, and is tried again", "error", text(err)) }
+	return func(err error) { w.Logger.Warn(what+" failed, and is tried again", "error", Text(err)) }
 }
 
-// text is an error for the log: what servers and drivers say is foreign.
-func text(err error) string { return azurepg.Redact(err.Error()) }
+// Text is an error for the log. What servers and other libraries say is foreign; azurepg's
+// own errors hold no secret, and would lose what looks like one.
+func Text(err error) string {
+	var token *azurepg.TokenError
+	var dsn *azurepg.DSNError
+	var auth *azurepg.AuthError
+	if errors.As(err, &token) || errors.As(err, &dsn) || errors.As(err, &auth) {
+		return err.Error()
+	}
+	return azurepg.Redact(err.Error())
+}
