@@ -11,12 +11,15 @@ require (
 	github.com/DATA-DOG/go-sqlmock v1.5.2 // sqlmock: a base for unit tests
 	github.com/XSAM/otelsql v0.44.0 // otelsql: OpenTelemetry for database/sql
 	github.com/azurepg/azurepg v0.0.0
+	github.com/golang-jwt/jwt/v5 v5.3.1 // internal/brokertest: checks tokens as Azure Redis does
 	github.com/golang-migrate/migrate/v4 v4.19.1 // migrate; the newest that does not need a newer Go
 	github.com/hashicorp/hcl/v2 v2.24.0 // aks: its test reads the Terraform files
 	github.com/jackc/pgx/v5 v5.12.0 // gorm's time zones, sqlmock and pgxpool: types of the base
 	github.com/jmoiron/sqlx v1.4.0 // sqlx
 	github.com/lib/pq v1.12.3 // its StringArray, which pgx reads and writes too
 	github.com/pressly/goose/v3 v3.27.0 // goose; the newest that does not need a newer Go
+	github.com/rabbitmq/amqp091-go v1.16.0 // rabbitmq
+	github.com/redis/go-redis/v9 v9.22.0 // redis; the newest that does not need a newer Go
 	github.com/uptrace/bun v1.3.0 // the ORM of quickstart, and bun
 	github.com/uptrace/bun/dialect/pgdialect v1.3.0 // its PostgreSQL dialect
 	github.com/uptrace/bun/driver/pgdriver v1.2.18 // moving: bun's own driver, before
@@ -39,7 +42,6 @@ require (
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-openapi/inflect v0.19.0 // indirect
-	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/jackc/pgerrcode v0.0.0-20220416144525-469b46aa5efa // indirect
@@ -61,6 +63,7 @@ require (
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/metric v1.46.0 // indirect
 	go.opentelemetry.io/otel/trace v1.46.0 // indirect
+	go.uber.org/atomic v1.11.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/crypto v0.55.0 // indirect
 	golang.org/x/mod v0.38.0 // indirect

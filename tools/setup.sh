@@ -1,6 +1,6 @@
 #!/bin/sh
 # Looks for what make needs, gets what is missing, and says what it does.
-# Usage: sh tools/setup.sh [postgres] [psql] [pgbouncer] [compiler]
+# Usage: sh tools/setup.sh [postgres] [psql] [pgbouncer] [redis] [rabbitmq] [compiler]
 set -eu
 
 say() { echo "setup: $*"; }
@@ -75,6 +75,14 @@ setup_psql() {
 
 setup_pgbouncer() {
 	need pgbouncer pgbouncer "examples/pgbouncer runs behind one of its own"
+}
+
+setup_redis() {
+	need redis-server redis-server "the tests of examples/redis run one of their own"
+}
+
+setup_rabbitmq() {
+	need rabbitmq-server rabbitmq-server "the tests of examples/rabbitmq run one of their own"
 }
 
 setup_compiler() {
