@@ -58,6 +58,22 @@ func TestArrows(t *testing.T) {
 			}
 		}
 	}
+	for _, file := range goFiles(t, "doctor") {
+		for _, path := range importsOf(t, file) {
+			pgx := strings.HasPrefix(path, "github.com/jackc/pgx/") && file == filepath.Join("doctor", "pooler.go")
+			ours := path == module || path == module+"/internal/jwt"
+			if strings.Contains(path, ".") && !ours && !pgx {
+				t.Errorf("%s imports %s; doctor goes by what the root says, and asks pgx in pooler.go", file, path)
+			}
+		}
+	}
+	for _, file := range goFiles(t, filepath.Join("cmd", "azurepg")) {
+		for _, path := range importsOf(t, file) {
+			if strings.Contains(path, ".") && !strings.HasPrefix(path, module) || path == module+"/azurepgtest" {
+				t.Errorf("%s imports %s; a command stands on the packages of this module", file, path)
+			}
+		}
+	}
 	for _, file := range goFiles(t, "azurepgtest") {
 		for _, path := range importsOf(t, file) {
 			azcore := strings.HasPrefix(path, "github.com/Azure/azure-sdk-for-go/sdk/azcore")
