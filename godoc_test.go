@@ -87,7 +87,7 @@ func TestEveryExportedNameIsDocumented(t *testing.T) {
 func TestFirstCallsHaveExamples(t *testing.T) {
 	want := []string{
 		"azurepg", "azurepg NewConnector", "azurepg NewPool", "azurepg NewTokenCache", "azurepg ParseDSN", "azurepg Redact", "azurepg Connector.Stats",
-		"azurepg Config.TokenCache", "azurepg TokenError", "azurepgtest Start", "pq",
+		"azurepg Config.TokenCache", "azurepg TokenError", "azurepgtest Start", "doctor Examine", "pq",
 	}
 	var have []string
 	for _, pkg := range publicPackages(t) {
