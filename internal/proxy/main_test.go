@@ -26,7 +26,7 @@ var (
 	})
 	started *azurepgtest.Server
 
-	binary = sync.OnceValues(func() (string, error) {
+	program = sync.OnceValues(func() (string, error) {
 		dir, err := os.MkdirTemp("", "azurepg-proxy-")
 		if err != nil {
 			return "", err
