@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
+	"github.com/azurepg/azurepg/internal/explain"
 	"github.com/azurepg/azurepg/internal/testroute"
 )
 
@@ -215,15 +216,9 @@ func sendCertificateChain() bool {
 
 // fileError says what is wrong with the file of key without naming it.
 func fileError(key string, err error) error {
-	what := "the file cannot be read"
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		what = "the file does not exist"
-		if key == "azure_federated_token_file" {
-			what += ": " + webhookAdvice
-		}
-	case errors.Is(err, fs.ErrPermission):
-		what = "this user may not read the file"
+	what := explain.File(err)
+	if key == "azure_federated_token_file" && errors.Is(err, fs.ErrNotExist) {
+		what += ": " + webhookAdvice
 	}
 	return &DSNError{Key: key, Err: errors.New(what)}
 }

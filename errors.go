@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/azurepg/azurepg/internal/explain"
 )
 
 // ErrPasswordInDSN says that a DSN or service file holds a password, which
@@ -52,6 +54,9 @@ type TokenError struct {
 	Temporary bool
 	// Advice says what to do, in one sentence. It may be empty.
 	Advice string
+	// Attempts are what the credentials of a chain said, in their order, each with
+	// its name. Nil: it was no chain.
+	Attempts []string
 
 	detail string // what happened, safe to print
 	cause  error  // safe to unwrap: of a context, or a *DSNError
@@ -109,7 +114,7 @@ var (
 )
 
 func badTokenError(credential string, what explanation, facts map[string]string) error {
-	return &TokenError{Credential: credential, detail: fill(what.means, facts), Advice: what.advice}
+	return &TokenError{Credential: credential, detail: explain.Fill(what.means, facts), Advice: what.advice}
 }
 
 // isFinal reports whether err says that another token is not to be had.
@@ -150,8 +155,8 @@ var (
 type AuthError struct {
 	// User is the role that was asked for.
 	User string
-	// SQLState is the server's code, of class 28. Other codes, such as 53300 (no
-	// connection left), stay in the base driver's error.
+	// SQLState is the server's code, of class 28, or PgBouncer's 08P01. Other codes, such
+	// as 53300 (no connection left), stay in the base driver's error.
 	SQLState string
 	// Principal says whose token was sent, from its claims, which are not
 	// verified: names and ids for a person to read.

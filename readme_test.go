@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/azurepg/azurepg/internal/explain"
 )
 
 // Every line of Go in the README stands in a Go file that is compiled, and
@@ -101,7 +103,7 @@ func TestFaultsOfSettingsAreAsTheReadmeSays(t *testing.T) {
 // readmeRow is a row of the README's "When it fails".
 func (x explanation) readmeRow() string {
 	facts := map[string]string{"role": "'NAME'", "rolename": `"NAME"`, "oid": "OBJECT-ID", "type": "service", "names": "…", "issuer": "…"}
-	return fill("| `"+x.says+"` | "+x.means+" | "+x.advice+" |", facts)
+	return explain.Fill("| `"+x.says+"` | "+x.means+" | "+x.advice+" |", facts)
 }
 
 // The README's "When it fails" is made of the tables that the errors come from.
@@ -127,7 +129,7 @@ func TestReadmeExplainsFailuresAsTheErrorsDo(t *testing.T) {
 		add(row.explanation)
 	}
 	for _, row := range tlsFaults {
-		add(row.explanation)
+		add(row.whole())
 	}
 	readme, err := os.ReadFile("README.md")
 	if err != nil {

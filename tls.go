@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/azurepg/azurepg/tlsfiles"
 )
 
 // floor is the TLS that a Config demands: the least under which a token may
@@ -23,16 +25,21 @@ type floor struct {
 	direct  bool // TLS from the first byte, without an SSLRequest
 	azure   bool
 	hosts   []Host
-	configs []*tls.Config // one for each host
-	roots   *x509.CertPool
-	timeout time.Duration // for one dial; zero: none
+	configs []*tls.Config   // one for each host
+	roots   *tlsfiles.Files // verify by the file of sslrootcert; nil: there is none
+	timeout time.Duration   // for one dial; zero: none
+
+	// verified are the certificates that a handshake by one of configs has last
+	// verified by roots, until check has looked: those of that connection alone have
+	// the same memory.
+	verified atomic.Pointer[*x509.Certificate]
 }
 
 // tlsFromCode is the mode of a floor whose TLSConfig verifies by itself
 // (InsecureSkipVerify with VerifyConnection).
 const tlsFromCode = "code"
 
-// newFloor reads the certificate files of cfg, which is checked.
+// newFloor makes the floor of cfg, which is checked, and reads its certificate files.
 func newFloor(cfg *Config) (*floor, error) {
 	f := &floor{
 		mode: cfg.SSLMode, min: tls.VersionTLS12, direct: cfg.SSLNegotiation == "direct",
@@ -45,18 +52,19 @@ func newFloor(cfg *Config) (*floor, error) {
 		_, _, azure := azureHost(h.Name)
 		f.azure = f.azure || azure
 	}
-	base, err := f.template(cfg)
+	template, err := f.template(cfg)
 	if err != nil {
 		return nil, err
 	}
 	for _, h := range f.hosts {
-		f.configs = append(f.configs, f.config(base, h))
+		f.configs = append(f.configs, f.config(template(h.Name), h))
 	}
 	return f, f.checkStatic()
 }
 
-// template returns the tls.Config of cfg without what differs from host to host.
-func (f *floor) template(cfg *Config) (*tls.Config, error) {
+// template returns what makes the tls.Config for a host, without what azurepg
+// demands of all.
+func (f *floor) template(cfg *Config) (func(host string) *tls.Config, error) {
 	if t := cfg.TLSConfig; t != nil {
 		if t.InsecureSkipVerify && t.VerifyConnection == nil {
 			return nil, &DSNError{Key: "TLSConfig", Err: fmt.Errorf("%w: InsecureSkipVerify needs a VerifyConnection", ErrInsecureTLS)}
@@ -65,61 +73,41 @@ func (f *floor) template(cfg *Config) (*tls.Config, error) {
 		if t.InsecureSkipVerify {
 			f.mode = tlsFromCode
 		}
-		return t.Clone(), nil
+		return func(string) *tls.Config { return t.Clone() }, nil
 	}
-	t := &tls.Config{}
-	if cfg.SSLRootCert != "" && cfg.SSLRootCert != systemRoots {
-		pem, err := os.ReadFile(cfg.SSLRootCert)
-		if err != nil {
-			return nil, fileError("sslrootcert", err)
-		}
-		f.roots = x509.NewCertPool()
-		if !f.roots.AppendCertsFromPEM(pem) {
-			return nil, &DSNError{Key: "sslrootcert", Err: errors.New("the file holds no certificate in PEM")}
-		}
-		t.RootCAs = f.roots
+	files, err := tlsfiles.New(tlsfiles.Options{
+		CAFile: cfg.SSLRootCert, CertFile: cfg.SSLCert, KeyFile: cfg.SSLKey,
+		Mode: tlsfiles.Mode(f.mode), AllowUnverified: f.mode == sslRequire, // asked for by name, and never for an Azure host
+		Logger: cfg.Logger, Names: tlsfiles.Names{CA: "sslrootcert", Cert: "sslcert", Key: "sslkey", Mode: "sslmode"},
+	})
+	var bad *tlsfiles.Error
+	if errors.As(err, &bad) {
+		return nil, &DSNError{Key: bad.Name, Err: bad.Err}
+	} else if err != nil {
+		return nil, err
 	}
-	if cfg.SSLCert != "" {
-		cert, err := keyPair(cfg.SSLCert, cfg.SSLKey)
-		if err != nil {
-			return nil, err
-		}
-		t.Certificates = []tls.Certificate{cert}
+	if cfg.SSLRootCert != "" {
+		f.roots = files
 	}
-	switch f.mode {
-	case sslRequire:
-		t.InsecureSkipVerify = true // asked for by name, and never for an Azure host
-	case sslVerifyCA:
-		t.InsecureSkipVerify = true // the chain is verified below, only the name is not
-		t.VerifyConnection = f.verifyChain
-	}
-	return t, nil
+	return files.Config, nil
 }
 
-func keyPair(certFile, keyFile string) (tls.Certificate, error) {
-	cert, err := os.ReadFile(certFile)
-	if err != nil {
-		return tls.Certificate{}, fileError("sslcert", err)
-	}
-	key, err := os.ReadFile(keyFile)
-	if err != nil {
-		return tls.Certificate{}, fileError("sslkey", err)
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return tls.Certificate{}, &DSNError{Key: "sslcert", Err: errors.New("sslcert and sslkey must be a certificate and its own unencrypted private key in PEM")}
-	}
-	return pair, nil
-}
-
-func (f *floor) config(base *tls.Config, h Host) *tls.Config {
-	t := base.Clone()
+func (f *floor) config(t *tls.Config, h Host) *tls.Config {
 	if t.ServerName == "" {
 		t.ServerName = h.Name
 	}
 	t.MinVersion = max(t.MinVersion, f.min)
 	if f.direct {
 		t.NextProtos = []string{"postgresql"}
+	}
+	if verify := t.VerifyConnection; verify != nil && f.roots != nil {
+		t.VerifyConnection = func(state tls.ConnectionState) error {
+			if err := verify(state); err != nil {
+				return err
+			}
+			f.verified.Store(&state.PeerCertificates[0])
+			return nil
+		}
 	}
 	return t
 }
@@ -130,11 +118,17 @@ func (f *floor) checkStatic() error {
 		if t == nil || t.MinVersion < tls.VersionTLS12 || t.MaxVersion != 0 && t.MaxVersion < t.MinVersion {
 			return &DSNError{Key: "TLSConfig", Err: fmt.Errorf("%w: TLS 1.2 or newer must be possible", ErrInsecureTLS)}
 		}
-		if t.InsecureSkipVerify && t.VerifyConnection == nil && (f.mode != sslRequire || f.azure) {
+		if !f.verifies(t) {
 			return &DSNError{Key: "sslmode", Err: fmt.Errorf("%w: host %d would not be verified", ErrInsecureTLS, i+1)}
 		}
 	}
 	return nil
+}
+
+// verifies reports whether t verifies a server, or need not.
+func (f *floor) verifies(t *tls.Config) bool {
+	byFunc := t.VerifyConnection != nil && (f.roots != nil || f.mode == tlsFromCode)
+	return !t.InsecureSkipVerify || byFunc || f.mode == sslRequire && !f.azure
 }
 
 // handshake completes the handshake on conn and checks its outcome.
@@ -159,8 +153,8 @@ func (f *floor) check(state tls.ConnectionState) error {
 		return fmt.Errorf("%w: the server speaks %s", ErrInsecureTLS, tls.VersionName(state.Version))
 	case f.direct && state.NegotiatedProtocol != "postgresql":
 		return fmt.Errorf("%w: with sslnegotiation=direct the server must choose the protocol postgresql", ErrInsecureTLS)
-	case f.mode == sslVerifyCA:
-		return f.verifyChain(state)
+	case f.roots != nil:
+		return f.verify(state)
 	case f.mode == tlsFromCode:
 		return f.configs[0].VerifyConnection(state)
 	case f.mode == sslRequire:
@@ -186,16 +180,17 @@ func (f *floor) check(state tls.ConnectionState) error {
 	return err
 }
 
-// verifyChain verifies the certificate's chain, but not the name in it.
-func (f *floor) verifyChain(state tls.ConnectionState) error {
-	if len(state.PeerCertificates) == 0 {
-		return errors.New("the server sent no certificate")
+// verify verifies the certificate by the file of sslrootcert, as the mode demands and
+// for one of the hosts, unless the handshake has just done so.
+func (f *floor) verify(state tls.ConnectionState) (err error) {
+	if f.verified.CompareAndSwap(&state.PeerCertificates[0], nil) {
+		return nil
 	}
-	opts := x509.VerifyOptions{Roots: f.roots, Intermediates: x509.NewCertPool()}
-	for _, cert := range state.PeerCertificates[1:] {
-		opts.Intermediates.AddCert(cert)
+	for _, t := range f.configs {
+		if err = f.roots.Verify(state, t.ServerName); err == nil {
+			return nil
+		}
 	}
-	_, err := state.PeerCertificates[0].Verify(opts)
 	return err
 }
 
@@ -222,7 +217,7 @@ func (f *floor) dial(ctx context.Context, network, address string) (net.Conn, er
 
 // dialHost opens a verified TLS connection to host i.
 func (f *floor) dialHost(ctx context.Context, network string, i int) (_ net.Conn, err error) {
-	if f.timeout > 0 {
+	if end, ok := ctx.Deadline(); f.timeout > 0 && (!ok || time.Until(end) > f.timeout) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, f.timeout)
 		defer cancel()

@@ -109,7 +109,11 @@ func TestCertificateFilesThatCannotServe(t *testing.T) {
 	}
 	certA, keyA := writePair(t, dir, "a")
 	certB, keyB := writePair(t, dir, "b")
-	if _, err := keyPair(certA, keyA); err != nil {
+	open := filepath.Join(dir, "open.key")
+	if err := os.WriteFile(open, []byte(readText(t, keyA)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewConnector(&Config{Hosts: []Host{{Name: "a.example.com"}}, SSLCert: certA, SSLKey: keyA}); err != nil {
 		t.Fatalf("a good pair: %v", err)
 	}
 	for _, row := range []struct {
@@ -122,6 +126,7 @@ func TestCertificateFilesThatCannotServe(t *testing.T) {
 		{"root file without a certificate", "sslrootcert", "no certificate", Config{SSLRootCert: garbage}},
 		{"no certificate file", "sslcert", "does not exist", Config{SSLCert: filepath.Join(dir, "SECRET"), SSLKey: garbage}},
 		{"no key file", "sslkey", "does not exist", Config{SSLCert: garbage, SSLKey: filepath.Join(dir, "SECRET")}},
+		{"key that others may read", "sslkey", "others may read", Config{SSLCert: certA, SSLKey: open}},
 		{"certificate without a key", "sslcert", "its own", Config{SSLCert: garbage, SSLKey: garbage}},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -43,12 +43,13 @@
 //	                     AADSTS and its names, for a number of requests or a time
 //	secrets              Entra.ExpireSecret, NewSecret
 //	tokens               Entra.SetLifetime, Revoke, RevokeTokens, RotateKeys, Mint
-//	principals           Server.Rename, Recreate, AddMember, RemoveMember, AddTenant
+//	principals           Server.Rename, Recreate, AddMember, RemoveMember, AddTenant,
+//	                     AssignRoles
 //	clocks               Server.SetClock
 //	identity endpoints   ManagedIdentityEndpoint.SetLimits, KeepTokens
 //	az                   AzureCLI.SignOut, SetRefusal
 //	the server           Postgres.Stop and Start, Crash, SetBlackHole, KillConnections, SetMaxConnections,
-//	                     SetTLSVersions, RejectBefore, AddPasswordRole
+//	                     SetTLSVersions, SetCertificate, SetClientAuthority, RejectBefore, AddPasswordRole
 //	standbys             Postgres.AddStandby, Promote, Follow
 //	its refusals         Postgres.SetRefusal (SQLSTATE), SetWording
 //

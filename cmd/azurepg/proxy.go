@@ -106,6 +106,7 @@ func (p *proxyFlags) run(ctx context.Context, std *streams, args []string) error
 		}
 		defer end()
 	}
+	notifyReady()
 	now, stop := secondSignal(ctx)
 	defer stop()
 	return server.Serve(ctx, now, listeners...)
