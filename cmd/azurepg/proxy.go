@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -76,13 +75,14 @@ type proxyFlags struct {
 }
 
 func (p *proxyFlags) run(ctx context.Context, std *streams, args []string) error {
+	dsn, err := dsnArgument(args)
 	switch {
-	case len(args) > 1:
-		return usagef("it takes one DSN, and flags before it")
+	case err != nil:
+		return err
 	case len(p.listen) == 0:
 		return usagef("-listen is missing: unix:PATH or tcp:127.0.0.1:PORT")
 	}
-	cfg, err := azurepg.ParseDSN(strings.Join(args, ""))
+	cfg, err := azurepg.ParseDSN(dsn)
 	if err != nil {
 		return err
 	}
@@ -109,6 +109,7 @@ func (p *proxyFlags) run(ctx context.Context, std *streams, args []string) error
 	notifyReady()
 	now, stop := secondSignal(ctx)
 	defer stop()
+	notifyReady()
 	return server.Serve(ctx, now, listeners...)
 }
 
