@@ -70,7 +70,7 @@ setup_psql() {
 	if [ -n "$dir" ] && [ -x "$dir/psql" ]; then
 		return 0
 	fi
-	need psql postgresql-client "the tests of azurepgtest log in with it"
+	need psql postgresql-client "the tests of azurepgtest and cmd/azurepg log in with it"
 }
 
 # It comes with the server, not with its clients.
