@@ -19,7 +19,7 @@ import (
 var proxyCommand = command{
 	name:    "proxy",
 	args:    "-listen unix:PATH|tcp:127.0.0.1:PORT [DSN]",
-	summary: "logs local clients in without a password, in any language",
+	summary: "lets local programs in any language log in without a password",
 	help: `
 It opens verified TLS to the server for each client and logs in with the token. The
 role is the DSN's, whatever user a client names, and so is the database, unless
