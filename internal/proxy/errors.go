@@ -68,7 +68,9 @@ func (e *connectError) reply(err error) *reply {
 		r.Severity, r.SeverityUnlocalized = "FATAL", "FATAL"
 	}
 	r.Hint = joined(r.Hint, advice(err))
-	r.Detail = joined(r.Detail, whose(err))
+	if e.sent {
+		r.Detail = joined(r.Detail, whose(err))
+	}
 	return r
 }
 
