@@ -71,8 +71,10 @@ func failedReply(failed *hostlist.Failed, err error) *reply {
 		r = &reply{server.response}
 		r.Severity, r.SeverityUnlocalized = "FATAL", "FATAL"
 	}
-	r.Hint = joined(r.Hint, advice(err))
-	r.Detail = joined(r.Detail, whose(err))
+	r.Hint = joined(r.Hint, azurepg.Advice(err))
+	if failed.PasswordSent() {
+		r.Detail = joined(r.Detail, whose(err))
+	}
 	return r
 }
 
@@ -85,19 +87,6 @@ func saidLast(failed *hostlist.Failed) (server *serverError) {
 		}
 	}
 	return nil
-}
-
-// advice returns what the Connector recommends.
-func advice(err error) string {
-	var auth *azurepg.AuthError
-	if errors.As(err, &auth) {
-		return auth.Advice
-	}
-	var other interface{ Advice() string }
-	if errors.As(err, &other) {
-		return other.Advice()
-	}
-	return ""
 }
 
 // whose says whose token was refused.
