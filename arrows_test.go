@@ -58,6 +58,13 @@ func TestArrows(t *testing.T) {
 			}
 		}
 	}
+	for _, file := range goFiles(t, "tlsfiles") {
+		for _, path := range importsOf(t, file) {
+			if strings.Contains(path, ".") && !strings.HasPrefix(path, module+"/internal/") {
+				t.Errorf("%s imports %s; tlsfiles needs nothing but the standard library", file, path)
+			}
+		}
+	}
 	for _, file := range goFiles(t, "azurepgtest") {
 		for _, path := range importsOf(t, file) {
 			azcore := strings.HasPrefix(path, "github.com/Azure/azure-sdk-for-go/sdk/azcore")
