@@ -145,7 +145,7 @@ func (f *failedLogin) fault() *loginFault {
 func (f *failedLogin) facts() map[string]string {
 	c := f.claims
 	oid := "<object id>"
-	if guid.MatchString(c.ObjectID) {
+	if guid.regexp().MatchString(c.ObjectID) {
 		oid = c.ObjectID
 	}
 	audience, tenant := "another service", "an unknown one"

@@ -3,12 +3,14 @@ package azurepg
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/azurepg/azurepg/tlsfiles"
@@ -26,6 +28,11 @@ type floor struct {
 	configs []*tls.Config   // one for each host
 	roots   *tlsfiles.Files // verify by the file of sslrootcert; nil: there is none
 	timeout time.Duration   // for one dial; zero: none
+
+	// verified are the certificates that a handshake by one of configs has last
+	// verified by roots, until check has looked: those of that connection alone have
+	// the same memory.
+	verified atomic.Pointer[*x509.Certificate]
 }
 
 // tlsFromCode is the mode of a floor whose TLSConfig verifies by itself
@@ -92,6 +99,15 @@ func (f *floor) config(t *tls.Config, h Host) *tls.Config {
 	t.MinVersion = max(t.MinVersion, f.min)
 	if f.direct {
 		t.NextProtos = []string{"postgresql"}
+	}
+	if verify := t.VerifyConnection; verify != nil && f.roots != nil {
+		t.VerifyConnection = func(state tls.ConnectionState) error {
+			if err := verify(state); err != nil {
+				return err
+			}
+			f.verified.Store(&state.PeerCertificates[0])
+			return nil
+		}
 	}
 	return t
 }
@@ -164,9 +180,12 @@ func (f *floor) check(state tls.ConnectionState) error {
 	return err
 }
 
-// verify verifies the certificate once more, by the file of sslrootcert, as the
-// mode demands and for one of the hosts.
+// verify verifies the certificate by the file of sslrootcert, as the mode demands and
+// for one of the hosts, unless the handshake has just done so.
 func (f *floor) verify(state tls.ConnectionState) (err error) {
+	if f.verified.CompareAndSwap(&state.PeerCertificates[0], nil) {
+		return nil
+	}
 	for _, t := range f.configs {
 		if err = f.roots.Verify(state, t.ServerName); err == nil {
 			return nil
@@ -198,7 +217,7 @@ func (f *floor) dial(ctx context.Context, network, address string) (net.Conn, er
 
 // dialHost opens a verified TLS connection to host i.
 func (f *floor) dialHost(ctx context.Context, network string, i int) (_ net.Conn, err error) {
-	if f.timeout > 0 {
+	if end, ok := ctx.Deadline(); f.timeout > 0 && (!ok || time.Until(end) > f.timeout) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, f.timeout)
 		defer cancel()

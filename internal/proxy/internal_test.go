@@ -38,10 +38,13 @@ func TestFramesAreCountedWhateverThePieces(t *testing.T) {
 	} {
 		stream, _ = m.Encode(stream)
 	}
-	const want = "Z/T D/\x00 2/\x00 I/\x00 Z/I "
+	stream, _ = (&pgproto3.ErrorResponse{Severity: strings.Repeat("x", 1000), Code: "25006"}).Encode(stream)
+	const want = "Z/T D/\x00 2/\x00 I/\x00 Z/I E/S "
 	for size := 1; size <= len(stream); size++ {
 		var got strings.Builder
 		f := frames{seen: func(kind, first byte) { fmt.Fprintf(&got, "%c/%c ", kind, first) }}
+		kept := 0
+		f.failed = func(beginning []byte) { kept += len(beginning) }
 		for rest := stream; len(rest) > 0; {
 			n := min(size, len(rest))
 			f.read(rest[:n])
@@ -49,6 +52,9 @@ func TestFramesAreCountedWhateverThePieces(t *testing.T) {
 		}
 		if got.String() != want || !f.between() {
 			t.Fatalf("in pieces of %d: got %q, at the end of a message %v; want %q", size, got.String(), f.between(), want)
+		}
+		if kept != keptOfError {
+			t.Errorf("%d bytes of the error are kept; want %d", kept, keptOfError)
 		}
 		if f.read([]byte{'D', 0, 0, 0, 9}); f.between() {
 			t.Error("within a message it passes for between two")
