@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"testing"
 )
 
@@ -16,6 +17,21 @@ func TestFileErrorsAreSaidWithoutTheFile(t *testing.T) {
 		if got := File(err); got != want {
 			t.Errorf("File(%v) = %q; want %q", err, got, want)
 		}
+	}
+}
+
+func TestAlertsAreKnownByTheirWords(t *testing.T) {
+	for alert, want := range map[string]Kind{
+		"certificate required": CertMissing, "bad certificate": CertRefused, "unknown certificate authority": CertRefused, "expired certificate": CertRefused,
+		"handshake failure": CertRefused, "insufficient security level": TooOld, "protocol version not supported": TooOld, "internal error": Unknown,
+	} {
+		remote := error(&net.OpError{Op: "remote error", Err: errors.New("tls: " + alert)})
+		if got := Of(fmt.Errorf("read: %w", remote)); got != want {
+			t.Errorf("%v: kind %d; want %d", remote, got, want)
+		}
+	}
+	if local := (&net.OpError{Op: "local error", Err: errors.New("tls: bad certificate")}); Of(local) != Unknown {
+		t.Error("our own alert was taken for the server's")
 	}
 }
 
