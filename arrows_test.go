@@ -58,6 +58,13 @@ func TestArrows(t *testing.T) {
 			}
 		}
 	}
+	for _, file := range goFiles(t, "tlsfiles") {
+		for _, path := range importsOf(t, file) {
+			if strings.Contains(path, ".") && !strings.HasPrefix(path, module+"/internal/") {
+				t.Errorf("%s imports %s; tlsfiles needs nothing but the standard library", file, path)
+			}
+		}
+	}
 	for _, file := range goFiles(t, "doctor") {
 		for _, path := range importsOf(t, file) {
 			pgx := strings.HasPrefix(path, "github.com/jackc/pgx/") && file == filepath.Join("doctor", "pooler.go")
