@@ -162,7 +162,8 @@ func (r *tokenRow) calibrate(ctx context.Context) error {
 
 // measure adds a batch by n goroutines.
 func (r *tokenRow) measure(ctx context.Context, n int) error {
-	each := max(1, r.calls/n)
+	const share = 8 // more goroutines make more calls, since starting them takes time too
+	each := max(1, r.calls/min(n, share))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	took, err := r.batch(ctx, n, each)
