@@ -244,7 +244,8 @@ func aimTokens(to *report, rows []*tokenRow) {
 		ratio := row(cached + c.name).ns[1].over(ours.ns[1])
 		to.aim("azidentity over a warm token, "+c.name, fmt.Sprintf("at least %.0f", c.least), ratio.ratio(), ratio.median() >= c.least)
 	}
-	crowded := ours.ns[64].over(ours.ns[1])
-	low, _ := crowded.interval()
-	to.aim("warm token: 64 goroutines over 1", "at most 1, or not surely more", crowded.ratio(), low <= 1)
+	crowded := func(r *tokenRow) sample { return r.ns[64].over(r.ns[1]) }
+	low, _ := crowded(ours).interval()
+	_, high := crowded(row(oneLoad)).interval() // what a busy machine does to anybody
+	to.aim("warm token: 64 goroutines over 1", "at most 1, or within that of the load, "+crowded(row(oneLoad)).ratio(), crowded(ours).ratio(), low <= max(1, high))
 }
