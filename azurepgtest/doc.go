@@ -43,7 +43,8 @@
 //	                     AADSTS and its names, for a number of requests or a time
 //	secrets              Entra.ExpireSecret, NewSecret
 //	tokens               Entra.SetLifetime, Revoke, RevokeTokens, RotateKeys, Mint
-//	principals           Server.Rename, Recreate, AddMember, RemoveMember, AddTenant
+//	principals           Server.Rename, Recreate, AddMember, RemoveMember, AddTenant,
+//	                     AssignRoles
 //	clocks               Server.SetClock
 //	identity endpoints   ManagedIdentityEndpoint.SetLimits, KeepTokens
 //	az                   AzureCLI.SignOut, SetRefusal

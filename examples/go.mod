@@ -11,12 +11,17 @@ require (
 	github.com/DATA-DOG/go-sqlmock v1.5.2 // sqlmock: a base for unit tests
 	github.com/XSAM/otelsql v0.44.0 // otelsql: OpenTelemetry for database/sql
 	github.com/azurepg/azurepg v0.0.0
+	github.com/golang-jwt/jwt/v5 v5.3.1 // internal/brokertest: checks tokens as Azure Redis does
 	github.com/golang-migrate/migrate/v4 v4.19.1 // migrate; the newest that does not need a newer Go
 	github.com/hashicorp/hcl/v2 v2.24.0 // aks: its test reads the Terraform files
 	github.com/jackc/pgx/v5 v5.12.0 // gorm's time zones, sqlmock and pgxpool: types of the base
 	github.com/jmoiron/sqlx v1.4.0 // sqlx
 	github.com/lib/pq v1.12.3 // its StringArray, which pgx reads and writes too
 	github.com/pressly/goose/v3 v3.27.0 // goose; the newest that does not need a newer Go
+	github.com/rabbitmq/amqp091-go v1.16.0 // rabbitmq
+	github.com/redis/go-redis/v9 v9.22.0 // redis; the newest that does not need a newer Go
+	github.com/riverqueue/river v0.44.1 // river; the newest that does not need a newer Go
+	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.44.1 // its driver for pgxpool
 	github.com/uptrace/bun v1.3.0 // the ORM of quickstart, and bun
 	github.com/uptrace/bun/dialect/pgdialect v1.3.0 // its PostgreSQL dialect
 	github.com/uptrace/bun/driver/pgdriver v1.2.18 // moving: bun's own driver, before
@@ -39,10 +44,9 @@ require (
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-openapi/inflect v0.19.0 // indirect
-	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
-	github.com/jackc/pgerrcode v0.0.0-20220416144525-469b46aa5efa // indirect
+	github.com/jackc/pgerrcode v0.0.0-20240316143900-6e2875d9b438 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
@@ -53,7 +57,14 @@ require (
 	github.com/mitchellh/go-wordwrap v1.0.1 // indirect
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
 	github.com/puzpuzpuz/xsync/v3 v3.5.1 // indirect
+	github.com/riverqueue/river/riverdriver v0.44.1 // indirect
+	github.com/riverqueue/river/rivershared v0.44.1 // indirect
+	github.com/riverqueue/river/rivertype v0.44.1 // indirect
 	github.com/sethvargo/go-retry v0.3.0 // indirect
+	github.com/tidwall/gjson v1.19.0 // indirect
+	github.com/tidwall/match v1.2.0 // indirect
+	github.com/tidwall/pretty v1.2.1 // indirect
+	github.com/tidwall/sjson v1.2.5 // indirect
 	github.com/tmthrgd/go-hex v0.0.0-20190904060850-447a3041c3bc // indirect
 	github.com/vmihailenco/msgpack/v5 v5.4.1 // indirect
 	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
@@ -61,14 +72,15 @@ require (
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/metric v1.46.0 // indirect
 	go.opentelemetry.io/otel/trace v1.46.0 // indirect
+	go.uber.org/atomic v1.11.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/crypto v0.55.0 // indirect
-	golang.org/x/mod v0.38.0 // indirect
+	golang.org/x/mod v0.40.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
-	golang.org/x/tools v0.48.0 // indirect
+	golang.org/x/tools v0.49.0 // indirect
 	mellium.im/sasl v0.3.2 // indirect
 )
 

@@ -63,6 +63,9 @@ type streams struct {
 
 // commands in the order of the list.
 var commands = []command{
+	doctorCommand,
+	tokenCommand,
+	psqlCommand,
 	passfileCommand,
 	proxyCommand,
 }

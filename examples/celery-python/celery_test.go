@@ -34,7 +34,7 @@ func open(t *testing.T, s *pythontest.Site) *desk {
 	broker := []string{"CELERY_BROKER_URL=redis+socket://" + s.Redis(t)}
 	d := &desk{t: t, site: s}
 	d.worker = s.Python(t, ".", broker, "-m", "celery", "-A", "tasks", "worker", "--loglevel", "INFO", "--concurrency", "2")
-	d.worker.Prints(t, " ready.")
+	d.worker.Prints(t, " ready.", 1)
 	d.client = s.Python(t, ".", broker, "client.py")
 	return d
 }
@@ -73,15 +73,13 @@ func TestEveryTaskSucceedsWhileTokensAndBackendsEnd(t *testing.T) {
 		send()
 		d.batch()
 		// Between batches a connection's end is not even noticed.
-		if strings.Contains(d.worker.String(), "Failed operation") {
+		if d.worker.Printed("Failed operation") > 0 {
 			t.Error("the worker used connections that had ended")
 		}
 		for range 3 { // in the middle of one, what was under way is done again
-			seen := strings.Count(d.worker.String(), " received")
+			received := d.worker.Printed(" received")
 			send()
-			for strings.Count(d.worker.String(), " received") < seen+5 {
-				time.Sleep(time.Millisecond)
-			}
+			d.worker.Prints(t, " received", received+5)
 			if s.Azure.Postgres.KillConnections() == 0 {
 				t.Error("there was no connection to cut")
 			}
@@ -92,13 +90,11 @@ func TestEveryTaskSucceedsWhileTokensAndBackendsEnd(t *testing.T) {
 		if len(d.pids) > 2 {
 			t.Errorf("the results are of the processes %v; want two that were never replaced", d.pids)
 		}
-		if log := d.worker.String(); strings.Contains(log, "ERROR") || strings.Count(log, " succeeded in ") != d.tasks {
-			t.Errorf("%d tasks succeeded; want %d, and no error", strings.Count(log, " succeeded in "), d.tasks)
+		if n := d.worker.Printed(" succeeded in "); n != d.tasks || d.worker.Printed("ERROR") > 0 {
+			t.Errorf("%d tasks succeeded; want %d, and no error", n, d.tasks)
 		}
-		for status, n := range stored(t, s) {
-			if status != "SUCCESS" || n != d.tasks {
-				t.Errorf("%d results are %s; want %d of SUCCESS", n, status, d.tasks)
-			}
+		if got := stored(t, s); got["SUCCESS"] != d.tasks || len(got) != 1 {
+			t.Errorf("the results are %v; want %d of SUCCESS", got, d.tasks)
 		}
 		t.Logf("%d tasks, %d tokens, %d logins", d.tasks, s.Azure.Entra.TokenRequests(), s.Azure.Postgres.Logins())
 	})
@@ -176,7 +172,7 @@ func TestWithoutAServicePrincipalTheOrdinaryUserIsKept(t *testing.T) {
 	}
 	p := s.Python(t, ".", []string{
 		"AZURE_SERVICE_PRINCIPAL_USER=", "DB_HOST=" + host, "DB_PORT=" + port, "DB_NAME=postgres", "DB_USER=ordinary",
-		"DB_PASS=p@ss/HUNTER:1", "PGSSLROOTCERT=" + s.Azure.Postgres.CAFile,
+		"DB_PASS=p@ss/HUNTER:1",
 	}, "-c", settings)
 	url, user := p.Line(t), p.Line(t)
 	p.Wait(t)
@@ -190,6 +186,7 @@ func TestWithoutAServicePrincipalTheOrdinaryUserIsKept(t *testing.T) {
 
 // DB_PORT and DB_NAME need not be given.
 func TestPortAndDatabaseHaveDefaults(t *testing.T) {
+	pythontest.NeedPackages(t)
 	for host, want := range map[string]string{
 		"mydb.postgres.database.azure.com": "db+postgresql://sp_celery%40db@mydb.postgres.database.azure.com:5432/celery",
 		"/run/azurepg":                     "db+postgresql://sp_celery%40db@/celery?host=%2Frun%2Fazurepg&port=5432",
@@ -198,6 +195,19 @@ func TestPortAndDatabaseHaveDefaults(t *testing.T) {
 		cmd.Env = []string{"DB_HOST=" + host, "AZURE_SERVICE_PRINCIPAL_USER=sp_celery@db"}
 		if got, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(got)) != want {
 			t.Errorf("%v, got %s; want %s", err, got, want)
+		}
+	}
+}
+
+func TestMissingVariableIsNamed(t *testing.T) {
+	pythontest.NeedPackages(t)
+	all := []string{"DB_HOST=/run/azurepg", "DB_USER=ordinary", "DB_PASS=HUNTER"}
+	for i, missing := range []string{"DB_HOST", "DB_USER", "DB_PASS"} {
+		cmd := exec.Command(pythontest.Python, "-B", "-c", "import celeryconfig")
+		cmd.Env = slices.Delete(slices.Clone(all), i, i+1)
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "ImproperlyConfigured: "+missing+" is not set") || strings.Contains(string(out), "HUNTER") {
+			t.Errorf("without %s: %v, it printed\n%s", missing, err, out)
 		}
 	}
 }
@@ -217,4 +227,8 @@ func TestReadmeNamesWhatIsHere(t *testing.T) {
 			t.Errorf("the README does not link to %s", file)
 		}
 	}
+}
+
+func TestTokenGoesToVerifiedServersOnly(t *testing.T) {
+	pythontest.SendsOnlyToVerified(t, "-c", settings)
 }

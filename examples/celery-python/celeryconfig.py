@@ -14,26 +14,35 @@ import logging
 import os
 from urllib.parse import quote, urlencode
 
+from celery.exceptions import ImproperlyConfigured
+
+
+def need(env, name):
+    if not env.get(name):
+        raise ImproperlyConfigured(f"{name} is not set")
+    return env[name]
+
 
 def results(env):
     """Return the URL of the result backend, and what psycopg2 is told besides."""
     scheme = "db+" + env.get("CELERY_RESULTS_DB_BACKEND", "db+postgresql").removeprefix("db+")
-    host, port = env["DB_HOST"], env.get("DB_PORT", "5432")
+    host, port = need(env, "DB_HOST"), env.get("DB_PORT", "5432")
     name = quote(env.get("DB_NAME", "celery"), safe="")
     connect = {"connect_timeout": 10}
     user = env.get("AZURE_SERVICE_PRINCIPAL_USER")
     if not user:
-        user = env["DB_USER"]
-        connect["password"] = env["DB_PASS"]  # not in the URL, which programs print
+        user = need(env, "DB_USER")
+        connect["password"] = need(env, "DB_PASS")  # not in the URL, which programs print
         logging.getLogger(__name__).warning(
             "AZURE_SERVICE_PRINCIPAL_USER is not set: results are stored as DB_USER, with the password in DB_PASS"
         )
+    elif not host.startswith("/"):
+        # libpq's default verifies nobody, and would give the token to anyone who answers.
+        connect["sslmode"] = "verify-full"
+        connect["sslrootcert"] = env.get("PGSSLROOTCERT", "/etc/ssl/certs/ca-certificates.crt")
     user = quote(user, safe="")
     if host.startswith("/"):
         return f"{scheme}://{user}@/{name}?{urlencode({'host': host, 'port': port})}", connect
-    # libpq's default verifies nobody, and would give the token to anyone who answers.
-    connect["sslmode"] = env.get("PGSSLMODE", "verify-full")
-    connect["sslrootcert"] = env.get("PGSSLROOTCERT", "/etc/ssl/certs/ca-certificates.crt")
     return f"{scheme}://{user}@{host}:{port}/{name}", connect
 
 

@@ -74,10 +74,14 @@ func TestWithoutAServicePrincipalTheOrdinaryUserIsKept(t *testing.T) {
 	}
 	p := s.Python(t, ".", []string{
 		"AZURE_SERVICE_PRINCIPAL_USER=", "DB_HOST=" + host, "DB_PORT=" + port, "DB_NAME=ordinary", "DB_USER=ordinary",
-		"DB_PASS=p@ss/HUNTER:1", "PGSSLROOTCERT=" + s.Azure.Postgres.CAFile,
+		"DB_PASS=p@ss/HUNTER:1",
 	}, "manage.py", "migrate")
 	p.Wait(t)
 	if out := p.String(); !strings.Contains(out, "AZURE_SERVICE_PRINCIPAL_USER is not set") || !strings.Contains(out, "Applying shop.0001_initial... OK") || strings.Contains(out, "HUNTER") {
 		t.Errorf("it printed:\n%s", out)
 	}
+}
+
+func TestTokenGoesToVerifiedServersOnly(t *testing.T) {
+	pythontest.SendsOnlyToVerified(t, "manage.py", "migrate")
 }

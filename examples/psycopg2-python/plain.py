@@ -1,6 +1,7 @@
 """psycopg2 and SQLAlchemy, for every line of standard input: write a row, read it back.
 
-    PGHOST, PGPORT, PGDATABASE, PGUSER    as libpq has them; PGPASSFILE for the passfile
+    PGHOST, PGPORT, PGDATABASE, PGUSER       as libpq has them
+    PGPASSFILE, PGSSLMODE, PGSSLROOTCERT     with a passfile: the file, verify-full, the roots
 """
 
 import sys

@@ -11,11 +11,14 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pythontest.Main(m)) }
 
+// verified is what somebody who uses a passfile has to say, and the socket of the proxy ignores.
+var verified = []string{"PGSSLMODE=verify-full"}
+
 // Each line of the program's input is a row that SQLAlchemy's pool writes and reads, and a
 // connection of psycopg2's own.
 func TestPsycopg2AndSQLAlchemyNoticeNoTokensEnd(t *testing.T) {
 	pythontest.EachWay(t, "sp_notes@db", func(t *testing.T, s *pythontest.Site) {
-		p := s.Python(t, ".", nil, "plain.py")
+		p := s.Python(t, ".", verified, "plain.py")
 		n := 0
 		round := func() {
 			n++
@@ -55,7 +58,7 @@ for line in sys.stdin:
 func TestTokenThatNobodyRenewsIsMissedAtTheFirstReconnect(t *testing.T) {
 	t.Parallel()
 	s := pythontest.OnceOnly(t, "sp_fixed@db")
-	p := s.Python(t, ".", nil, "-c", pooled)
+	p := s.Python(t, ".", verified, "-c", pooled)
 	ask := func(want string) {
 		t.Helper()
 		p.Say(t, "")

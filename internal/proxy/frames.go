@@ -8,13 +8,20 @@ type frames struct {
 	// seen is called for each message, with its type and the first byte of its body, which
 	// is zero if it has none.
 	seen func(kind, first byte)
+	// failed, unless it is nil, is called for each ErrorResponse with the beginning of its
+	// body.
+	failed func(beginning []byte)
 
 	head   [5]byte
 	have   int    // bytes of head
 	rest   uint32 // bytes of the body that are still to come
 	fresh  bool   // none of the body has come
 	broken bool   // the stream is no sequence of messages
+	kept   []byte // for failed
 }
+
+// keptOfError is enough to hold the code, the third field of an error, in bytes.
+const keptOfError = 256
 
 // read looks at the next bytes of the stream.
 func (f *frames) read(p []byte) {
@@ -26,6 +33,9 @@ func (f *frames) read(p []byte) {
 			}
 			n := min(uint64(f.rest), uint64(len(p)))
 			f.rest -= uint32(n)
+			if f.failed != nil && f.head[0] == msgError {
+				f.keep(p[:n])
+			}
 			p = p[n:]
 			continue
 		}
@@ -44,6 +54,15 @@ func (f *frames) read(p []byte) {
 		if f.rest == 0 {
 			f.seen(f.head[0], 0)
 		}
+	}
+}
+
+// keep keeps the beginning of an ErrorResponse until it is complete.
+func (f *frames) keep(p []byte) {
+	f.kept = append(f.kept, p[:min(len(p), keptOfError-len(f.kept))]...)
+	if f.rest == 0 {
+		f.failed(f.kept)
+		f.kept = nil
 	}
 }
 

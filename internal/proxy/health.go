@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -13,7 +12,7 @@ const readyFor = 5 * time.Second
 
 // readiness is the latest outcome of a login for /readyz.
 type readiness struct {
-	mu    sync.Mutex // held during a login: probes at the same time share it
+	lock  chan struct{} // full during a login, which probes at the same time share
 	until time.Time
 	err   error
 }
@@ -29,8 +28,7 @@ func (s *Server) Health() http.Handler {
 			say(w, http.StatusServiceUnavailable, "azurepg proxy is ending")
 			return
 		}
-		// A probe that gives up does not spoil the answer for the others.
-		if err := s.isReady(context.WithoutCancel(r.Context())); err != nil {
+		if err := s.isReady(r.Context()); err != nil {
 			say(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}
@@ -49,14 +47,19 @@ func say(w http.ResponseWriter, code int, text string) {
 	_, _ = io.WriteString(w, text+"\n")
 }
 
-// isReady returns why no login is possible, or nil.
+// isReady returns why no login is possible, or nil. A probe that gives up does not spoil
+// the login for the others.
 func (s *Server) isReady(ctx context.Context) error {
-	s.ready.mu.Lock()
-	defer s.ready.mu.Unlock()
+	select {
+	case s.ready.lock <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.ready.lock }()
 	if time.Now().Before(s.ready.until) {
 		return s.ready.err
 	}
-	conn, err := s.connector.Connect(ctx)
+	conn, err := s.connector.Connect(context.WithoutCancel(ctx))
 	if err == nil {
 		_ = conn.Close()
 	} else {

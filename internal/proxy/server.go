@@ -48,6 +48,7 @@ type Server struct {
 	connector *azurepg.Connector
 	database  string // the DSN's; empty: the user's name
 	user      string // the DSN's; empty: from the token
+	writer    bool   // target_session_attrs wants sessions that can write
 
 	doors    chan struct{} // a place for each connection
 	places   chan struct{} // a place for each session
@@ -57,8 +58,8 @@ type Server struct {
 	ready    readiness
 }
 
-// New returns a Server that logs in as cfg says; cfg.Base must be nil. It dials nothing and fetches
-// no token. Its errors are *azurepg.DSNError.
+// New returns a Server that logs in as cfg says; cfg.Base must be nil. It dials nothing
+// and fetches no token. Its errors are *azurepg.DSNError.
 func New(cfg *azurepg.Config, options Options) (*Server, error) {
 	if cfg.Base != nil {
 		return nil, &azurepg.DSNError{Key: "Base", Err: errors.New("the proxy has its own")}
@@ -83,8 +84,10 @@ func New(cfg *azurepg.Config, options Options) (*Server, error) {
 	}
 	return &Server{
 		options: options, connector: connector, database: cfg.Database, user: cfg.User,
+		writer: cfg.TargetSessionAttrs == "read-write" || cfg.TargetSessionAttrs == "primary",
 		doors:  make(chan struct{}, 2*options.MaxConnections),
 		places: make(chan struct{}, options.MaxConnections),
+		ready:  readiness{lock: make(chan struct{}, 1)},
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -17,11 +18,15 @@ type session struct {
 	fromServer, fromClient frames // each of the goroutine that reads there
 
 	// unanswered counts the messages that the server answers with ReadyForQuery, less
-	// those answers. A client that sends Sync within a COPY, which is not answered, makes it too large: then the
-	// session passes for busy.
+	// those answers. A Sync within a COPY has no answer: it makes the count too large, and
+	// the session passes for busy.
 	unanswered atomic.Int64
 	status     atomic.Uint32 // of the transaction: I, T or E, as the server last said
 	active     atomic.Int64  // when bytes last went through, in Unix nanoseconds
+
+	// demoted: the server refused a write because the session is read-only. It is of the
+	// goroutine that reads from the server.
+	demoted bool
 
 	why atomic.Pointer[reply] // the proxy ends the session, and says so to the client
 }
@@ -32,6 +37,9 @@ func (s *Server) session(lives context.Context, client net.Conn, server *upstrea
 	began := time.Now()
 	x := &session{client: client, server: server}
 	x.fromServer.seen, x.fromClient.seen = x.serverSaid, x.clientSaid
+	if s.writer {
+		x.fromServer.failed = x.serverFailed
+	}
 	x.status.Store('I')
 	x.unanswered.Store(1) // the login itself, which ends in ReadyForQuery too
 	x.active.Store(began.UnixNano())
@@ -122,6 +130,9 @@ func (x *session) pump(dst, src net.Conn, f *frames, counted ...*atomic.Uint64) 
 			if err := x.pass(dst, buffer[:n], f, counted...); err != nil {
 				return nil, err
 			}
+			if f == &x.fromServer && x.demoted {
+				x.endDemoted()
+			}
 		}
 		switch {
 		case err != nil:
@@ -161,6 +172,20 @@ func (x *session) serverSaid(kind, first byte) {
 	if kind == msgReadyForQuery {
 		x.status.Store(uint32(first))
 		x.unanswered.Add(-1)
+	}
+}
+
+// serverFailed looks for a refused write.
+func (x *session) serverFailed(beginning []byte) {
+	const readOnlySQLTransaction = "\x00C25006\x00"
+	x.demoted = x.demoted || bytes.Contains(beginning, []byte(readOnlySQLTransaction))
+}
+
+// endDemoted ends a session that cannot write any more once its transaction has ended:
+// target_session_attrs wants another, and a pool would keep it.
+func (x *session) endDemoted() {
+	if _, idle := x.idleSince(); idle {
+		x.end(answer(codeShutdown, "terminating connection: it is read-only, and target_session_attrs of azurepg proxy wants another"))
 	}
 }
 

@@ -8,12 +8,21 @@ token that `azurepg passfile` keeps in the file of PGPASSFILE.
 import logging
 import os
 
+from django.core.exceptions import ImproperlyConfigured
+
 env = os.environ
+
+
+def need(name):
+    if not env.get(name):
+        raise ImproperlyConfigured(f"{name} is not set")
+    return env[name]
+
 
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
-        "HOST": env["DB_HOST"],
+        "HOST": need("DB_HOST"),
         "PORT": env.get("DB_PORT", "5432"),
         "NAME": env.get("DB_NAME", "shop"),
         "USER": env.get("AZURE_SERVICE_PRINCIPAL_USER", ""),
@@ -28,13 +37,13 @@ DATABASES = {
 database = DATABASES["default"]
 
 if not database["USER"]:
-    database.update(USER=env["DB_USER"], PASSWORD=env["DB_PASS"])
+    database.update(USER=need("DB_USER"), PASSWORD=need("DB_PASS"))
     logging.getLogger(__name__).warning(
         "AZURE_SERVICE_PRINCIPAL_USER is not set: the database is used as DB_USER, with the password in DB_PASS"
     )
-if not database["HOST"].startswith("/"):
+elif not database["HOST"].startswith("/"):
     # libpq's default verifies nobody, and would give the token to anyone who answers.
-    database["OPTIONS"]["sslmode"] = env.get("PGSSLMODE", "verify-full")
+    database["OPTIONS"]["sslmode"] = "verify-full"
     database["OPTIONS"]["sslrootcert"] = env.get("PGSSLROOTCERT", "/etc/ssl/certs/ca-certificates.crt")
 
 SECRET_KEY = env.get("DJANGO_SECRET_KEY") or os.urandom(32).hex()  # no sessions here that it would end

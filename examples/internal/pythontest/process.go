@@ -113,15 +113,18 @@ func (p *Process) Line(t *testing.T) string {
 	return ""
 }
 
-// Prints waits until p has printed text.
-func (p *Process) Prints(t *testing.T, text string) {
+// Prints waits until p has printed text n times.
+func (p *Process) Prints(t *testing.T, text string, n int) {
 	t.Helper()
-	for end := time.Now().Add(patience); !strings.Contains(p.String(), text); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); p.Printed(text) < n; time.Sleep(time.Millisecond) {
 		if p.ended() || time.Now().After(end) {
-			t.Fatalf("no %q in\n%s", text, p)
+			t.Fatalf("%q is not there %d times in\n%s", text, n, p)
 		}
 	}
 }
+
+// Printed counts how often p has printed text so far.
+func (p *Process) Printed(text string) int { return strings.Count(p.String(), text) }
 
 // Wait closes p's standard input, waits until p ends and wants it to have succeeded.
 func (p *Process) Wait(t *testing.T) {

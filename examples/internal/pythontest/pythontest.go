@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,14 +28,15 @@ const TokenLife = 8 * time.Second
 // patience is for a machine that is busy with other tests.
 const patience = 2 * time.Minute
 
-// program is the azurepg that the tests of a package share.
-var program = sync.OnceValues(func() (string, error) {
+// Program is the azurepg that the tests of a package share.
+var Program = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "azurepg")
 	if err != nil {
 		return "", err
 	}
 	built = filepath.Join(dir, "azurepg")
-	out, err := exec.Command("go", "build", "-o", built, "github.com/azurepg/azurepg/cmd/azurepg").CombinedOutput()
+	args := slices.Concat([]string{"build", "-o", built}, buildFlags, []string{"github.com/azurepg/azurepg/cmd/azurepg"})
+	out, err := exec.Command("go", args...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
@@ -60,8 +62,8 @@ type Site struct {
 	Database string
 	Env      []string // of the programs: what Celery and Django get from a deployment, and libpq's
 
-	home      string // private, with a short name: sockets are in it
-	principal *azurepgtest.Principal
+	Home      string // a private directory with a short name, since sockets are in it
+	Principal *azurepgtest.Principal
 }
 
 // EachWay runs f through the proxy and through a passfile, at the same time, as a service
@@ -69,7 +71,7 @@ type Site struct {
 func EachWay(t *testing.T, role string, f func(*testing.T, *Site)) {
 	t.Helper()
 	for name, enter := range map[string]func(*Site, *testing.T){
-		"proxy":    func(s *Site, t *testing.T) { s.proxy(t) },
+		"proxy":    func(s *Site, t *testing.T) { s.Proxy(t, s.Database) },
 		"passfile": func(s *Site, t *testing.T) { s.passfile(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -95,7 +97,7 @@ func OnceOnly(t *testing.T, role string) *Site {
 // NewSite returns a site without azurepg.
 func NewSite(t *testing.T, role string) *Site {
 	t.Helper()
-	needPackages(t)
+	NeedPackages(t)
 	s := &Site{Azure: azurepgtest.Start(t), Role: role}
 	s.Azure.Entra.SetLifetime(TokenLife)
 	u, err := url.Parse(s.Azure.NewDatabase(t, role))
@@ -103,20 +105,20 @@ func NewSite(t *testing.T, role string) *Site {
 		t.Fatal(err)
 	}
 	s.Database = strings.TrimPrefix(u.Path, "/")
-	s.principal = s.Azure.AddServicePrincipal(role)
-	if s.home, err = os.MkdirTemp("", "site"); err != nil {
+	s.Principal = s.Azure.AddServicePrincipal(role)
+	if s.Home, err = os.MkdirTemp("", "site"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(s.home) })
+	t.Cleanup(func() { _ = os.RemoveAll(s.Home) })
 	s.Env = []string{
-		"PATH=/usr/bin:/bin", "HOME=" + s.home, "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1",
+		"PATH=/usr/bin:/bin", "HOME=" + s.Home, "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1",
 		"AZURE_SERVICE_PRINCIPAL_USER=" + role, "DB_NAME=" + s.Database, "PGDATABASE=" + s.Database, "PGUSER=" + role,
 	}
 	return s
 }
 
-// needPackages ends the test where Debian's packages are not installed, in CI as a failure.
-func needPackages(t *testing.T) {
+// NeedPackages ends the test where Debian's packages are not installed, in CI as a failure.
+func NeedPackages(t *testing.T) {
 	t.Helper()
 	out, err := exec.Command(Python, "-c", "import celery, redis, sqlalchemy, psycopg2, django").CombinedOutput()
 	if err == nil {
@@ -129,56 +131,65 @@ func needPackages(t *testing.T) {
 	t.Skipf(say, err, out)
 }
 
-// proxy starts azurepg proxy, and leads the programs to its socket.
-func (s *Site) proxy(t *testing.T) {
-	dir := filepath.Join(s.home, "pg")
+// Proxy starts azurepg proxy for a database, and leads the programs to its socket.
+func (s *Site) Proxy(t *testing.T, database string) {
+	t.Helper()
+	dir := filepath.Join(s.Home, "pg")
 	s.azurepg(t, func() bool {
 		conn, err := net.Dial("unix", filepath.Join(dir, ".s.PGSQL.5432"))
 		if err == nil {
 			_ = conn.Close()
 		}
 		return err == nil
-	}, "proxy", "-listen", "unix:"+dir+"/")
+	}, database, "proxy", "-listen", "unix:"+dir+"/")
 	s.Env = append(s.Env, "DB_HOST="+dir, "PGHOST="+dir)
 }
 
 // passfile starts azurepg passfile, and leads the programs to the server itself.
 func (s *Site) passfile(t *testing.T, flags ...string) {
-	file := filepath.Join(s.home, "pgpass")
+	file := filepath.Join(s.Home, "pgpass")
 	s.azurepg(t, func() bool {
 		_, err := os.Stat(file)
 		return err == nil
-	}, append([]string{"passfile", "-out", file}, flags...)...)
+	}, s.Database, append([]string{"passfile", "-out", file}, flags...)...)
 	host, port := s.Azure.Postgres.Host, strconv.Itoa(s.Azure.Postgres.Port)
 	s.Env = append(s.Env, "DB_HOST="+host, "DB_PORT="+port, "PGHOST="+host, "PGPORT="+port,
-		"PGPASSFILE="+file, "PGSSLMODE=verify-full", "PGSSLROOTCERT="+s.Azure.Postgres.CAFile)
+		"PGPASSFILE="+file, "PGSSLROOTCERT="+s.Azure.Postgres.CAFile)
 }
 
-// azurepg runs a command until the test ends, and returns when it is ready.
-func (s *Site) azurepg(t *testing.T, ready func() bool, args ...string) {
+// azurepg starts a command for a database, and returns when it is ready.
+func (s *Site) azurepg(t *testing.T, ready func() bool, database string, args ...string) {
 	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + s.home,
-		"AZURE_CLIENT_ID=" + s.principal.ClientID, "AZURE_CLIENT_SECRET=" + s.principal.Secret,
-	}
-	for _, setting := range s.Azure.Env() {
-		if !strings.HasPrefix(setting, "PG") {
-			env = append(env, setting)
-		}
-	}
 	// No secret in the arguments, which ps shows: those of the environment will do.
-	dsn := fmt.Sprintf("host=%s port=%d dbname=%s user='%s' sslrootcert=%s azure_credential=environment",
-		s.Azure.Postgres.Host, s.Azure.Postgres.Port, s.Database, s.Role, s.Azure.Postgres.CAFile)
-	p := s.start(t, path, append(args, dsn), s.home, env)
+	dsn := fmt.Sprintf("%s dbname=%s user='%s' azure_credential=environment", s.Host(), database, s.Role)
+	p := s.Azurepg(t, []string{"AZURE_CLIENT_SECRET=" + s.Principal.Secret}, append(args, dsn)...)
 	for end := time.Now().Add(patience); !ready(); time.Sleep(10 * time.Millisecond) {
 		if p.ended() && p.err != nil || time.Now().After(end) {
 			t.Fatalf("azurepg %s is not ready:\n%s", args[0], p)
 		}
 	}
+}
+
+// Host is the server, as a DSN names it.
+func (s *Site) Host() string {
+	return fmt.Sprintf("host=%s port=%d sslrootcert=%s", s.Azure.Postgres.Host, s.Azure.Postgres.Port, s.Azure.Postgres.CAFile)
+}
+
+// Azurepg starts azurepg with these arguments, until the test ends. It finds s.Azure, and
+// gets the id of s.Principal and more.
+func (s *Site) Azurepg(t *testing.T, more []string, args ...string) *Process {
+	t.Helper()
+	path, err := Program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.Home, "AZURE_CLIENT_ID=" + s.Principal.ClientID}, more...)
+	for _, setting := range s.Azure.Env() {
+		if !strings.HasPrefix(setting, "PG") {
+			env = append(env, setting)
+		}
+	}
+	return s.start(t, path, args, s.Home, env)
 }
 
 // Terminate ends all sessions of the role, as an administrator does, and returns how many

@@ -21,8 +21,8 @@ func (s *Site) Redis(t *testing.T) string {
 		}
 		t.Skip(say)
 	}
-	socket := filepath.Join(s.home, "redis")
-	p := s.start(t, program, []string{"--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no"}, s.home, nil)
+	socket := filepath.Join(s.Home, "redis")
+	p := s.start(t, program, []string{"--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no"}, s.Home, nil)
 	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/azurepg/azurepg"
+	"github.com/azurepg/azurepg/tlsfiles"
+)
+
+// Python's names, in a URL of Redis, for what the variables say too.
+var tlsParameters = map[string]func(*tlsfiles.Options) *string{
+	"ssl_ca_certs":  func(o *tlsfiles.Options) *string { return &o.CAFile },
+	"ssl_certfile":  func(o *tlsfiles.Options) *string { return &o.CertFile },
+	"ssl_keyfile":   func(o *tlsfiles.Options) *string { return &o.KeyFile },
+	"ssl_cert_reqs": func(o *tlsfiles.Options) *string { return (*string)(&o.Mode) },
+}
+
+// tlsConfig is that of the variables which begin with prefix, and of the URL's parameters
+// where those say nothing. TLS cannot be turned off, nor its verification.
+func tlsConfig(prefix, name string, u *url.URL, logger *slog.Logger) (*tls.Config, error) {
+	switch strings.ToLower(os.Getenv(prefix + "TLS_ENABLED")) {
+	case "", "true", "1", "yes", "on":
+	default:
+		return nil, fmt.Errorf("%sTLS_ENABLED must be true or not set: passwords and tokens go through TLS only", prefix)
+	}
+	options := tlsfiles.FromEnv(prefix + "TLS_")
+	options.Logger = logger
+	for key, values := range u.Query() {
+		field, known := tlsParameters[key]
+		if !known || u.Scheme != "rediss" {
+			return nil, fmt.Errorf("%s: the parameter %q is not known here", name, azurepg.Redact(key))
+		}
+		if f := field(&options); *f == "" {
+			*f = values[0]
+		}
+	}
+	files, err := tlsfiles.New(options)
+	if err != nil {
+		return nil, err
+	}
+	return files.Config(u.Hostname()), nil
+}

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/examples/internal/brokertest"
+	"github.com/redis/go-redis/v9"
+)
+
+// servers are what the tests share: Entra, and a Redis behind a front.
+type servers struct {
+	azure     *azurepgtest.Server
+	authority *brokertest.Authority
+	redis     *brokertest.Redis
+	front     *brokertest.Front
+}
+
+var (
+	start   = sync.OnceValues(startServers)
+	started servers
+)
+
+func startServers() (s *servers, err error) {
+	s = &started
+	if s.azure, err = azurepgtest.New(&azurepgtest.Options{NoPostgres: true}); err != nil {
+		return nil, err
+	}
+	if s.authority, err = brokertest.NewAuthority(); err != nil {
+		return nil, err
+	}
+	if s.redis, err = brokertest.StartRedis(s.authority, nil); err != nil {
+		return nil, err
+	}
+	s.front, err = brokertest.StartFront(s.redis, s.azure)
+	return s, err
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := started.close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func (s *servers) close() (err error) {
+	if s.front != nil {
+		err = errors.Join(err, s.front.Close())
+	}
+	if s.redis != nil {
+		err = errors.Join(err, s.redis.Close())
+	}
+	if s.authority != nil {
+		err = errors.Join(err, s.authority.Close())
+	}
+	if s.azure != nil {
+		err = errors.Join(err, s.azure.Close())
+	}
+	return err
+}
+
+// A program is a new service principal with a policy on the Redis, and all that is
+// printed on its behalf, which must hold no secret when the test ends.
+type program struct {
+	*servers
+	principal *azurepgtest.Principal
+	output    *lockedBuffer
+	logger    *slog.Logger
+}
+
+// newProgram sets the environment. An empty policy is none.
+func newProgram(t *testing.T, policy string) *program {
+	t.Helper()
+	s, err := start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output := new(lockedBuffer)
+	p := &program{s, s.azure.AddServicePrincipal(t.Name()), output, slog.New(slog.NewTextHandler(output, nil))}
+	if policy != "" {
+		if err := s.front.Grant(t.Context(), p.principal.ObjectID, policy); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{
+		"REDIS_ADDR": s.front.Addr, "REDIS_URL": "", "REDIS_TLS_CA_CERT": s.authority.CAFile,
+		"REDIS_TLS_CERT_FILE": s.redis.Client.CertFile, "REDIS_TLS_KEY_FILE": s.redis.Client.KeyFile,
+		"AZURE_CREDENTIAL": "client_secret", "AZURE_TENANT_ID": p.principal.TenantID,
+		"AZURE_CLIENT_ID": p.principal.ClientID, "AZURE_CLIENT_SECRET": p.principal.Secret,
+	} {
+		t.Setenv(name, value)
+	}
+	redis.SetLogger(output)
+	t.Cleanup(func() {
+		redis.SetLogger(silent{})
+		for _, leak := range s.azure.Leaks(output.String()) {
+			t.Errorf("the output holds %s", leak)
+		}
+	})
+	return p
+}
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
+// Printf makes it a logger of go-redis.
+func (b *lockedBuffer) Printf(_ context.Context, format string, args ...any) {
+	fmt.Fprintf(b, format+"\n", args...)
+}
+
+// connect is a client of the program without retries, which could hide a failure.
+func (p *program) connect(t *testing.T) *client {
+	t.Helper()
+	c, err := connect(t.Context(), p.logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Options().MaxRetries = 0
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestHelloLogsInAsTheObjectIDInTheToken(t *testing.T) {
+	p := newProgram(t, "~* &* +@all")
+	if err := run(t.Context(), []string{"hello"}, p.output, p.logger); err != nil {
+		t.Fatal(err)
+	}
+	if want := "Hello, Redis, says " + p.principal.ObjectID + "\n"; !strings.HasSuffix(p.output.String(), want) {
+		t.Errorf("it printed %q; want %q at the end", p.output, want)
+	}
+	if want := "AZURE_CLIENT_SECRET=***\n"; !strings.Contains(p.output.String(), want) {
+		t.Errorf("it printed %q; want %q in it", p.output, want)
+	}
+}
+
+func TestHelloTakesAURL(t *testing.T) {
+	p := newProgram(t, "~* &* +@all")
+	t.Setenv("REDIS_ADDR", "")
+	t.Setenv("REDIS_URL", "rediss://"+p.front.Addr+"/3")
+	if err := run(t.Context(), []string{"hello"}, p.output, p.logger); err != nil {
+		t.Fatal(err)
+	}
+	admin := *p.redis.Admin().Options()
+	admin.DB = 3
+	c := redis.NewClient(&admin)
+	defer c.Close()
+	if value, err := c.Get(t.Context(), "azurepg:hello").Result(); err != nil || value != "Hello, Redis" {
+		t.Errorf("database 3 has %q, %v", value, err)
+	}
+}
+
+func TestRefusalsAreExplained(t *testing.T) {
+	for name, test := range map[string]struct{ policy, want string }{
+		"no policy":     {"", "WRONGPASS: the token does not fit the user."},
+		"a reader":      {"~* &* +@read +@connection", "NOPERM: the login was good, but"},
+		"another's key": {"~other* &* +@all", "NOPERM: the login was good, but"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProgram(t, test.policy)
+			err := run(t.Context(), []string{"hello"}, p.output, p.logger)
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) || !strings.Contains(err.Error(), "policy") {
+				t.Errorf("got %v; want %s", err, test.want)
+			}
+			fmt.Fprintln(p.output, err)
+		})
+	}
+}
+
+// A token that ends while a connection lives is nothing to go-redis: this is what
+// lifetimes are for, and shows that the front is as hard as Azure.
+func TestWithoutLifetimesConnectionsAreCut(t *testing.T) {
+	p := newProgram(t, "~* &* +@all")
+	p.azure.Entra.SetLifetime(5 * time.Second)
+	c := p.connect(t)
+	options := *c.Options()
+	options.ConnMaxLifetime, options.MaxRetries = 0, -1
+	forever := redis.NewClient(&options)
+	defer forever.Close()
+	pubsub := forever.Subscribe(t.Context(), "channel")
+	defer pubsub.Close()
+	if _, err := pubsub.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pubsub.Receive(t.Context()); err == nil {
+		t.Error("a subscription outlives its token")
+	}
+	err := forever.BLPop(t.Context(), time.Minute, "nothing").Err()
+	if err == nil || errors.Is(err, redis.Nil) {
+		t.Errorf("BLPOP outlives its token: %v", err)
+	}
+	if p.front.Cut() < 2 {
+		t.Errorf("the front has cut %d connections; want 2", p.front.Cut())
+	}
+}
+
+func TestNothingFailsWhileTokensEnd(t *testing.T) {
+	p := newProgram(t, "~* &* +@all")
+	p.azure.Entra.SetLifetime(8 * time.Second)
+	c := p.connect(t)
+	cut := p.front.Cut()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error)
+	go func() { ended <- reauth(ctx, c, p.output) }()
+	// Three generations of tokens: those of the first have ended when the third begins.
+	until(t, "tokens", func() bool { return c.tokens.Stats().Fetches >= 4 })
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("%v\n%s", err, p.output)
+	}
+	t.Log(p.output)
+	// All connections that idled are cut. That must not show either.
+	idle := c.PoolStats().IdleConns
+	until(t, "cuts", func() bool { return p.front.Cut() > cut })
+	t.Logf("%d connections cut, %d were idle", p.front.Cut()-cut, idle)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if err := c.Ping(t.Context()).Err(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestSubscriptionLosesAndRepeatsNothingWhileItMoves(t *testing.T) {
+	p := newProgram(t, "~* &* +@all")
+	p.azure.Entra.SetLifetime(time.Hour)
+	c := p.connect(t)
+	c.subscription = 5 * time.Millisecond
+	const messages = 3000
+	got := make(chan string, messages+1)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended, ready := make(chan error), make(chan struct{})
+	s := c.subscribe("numbers", func(m string) { got <- m }, func(err error) { t.Error(err) })
+	go func() { ended <- s.run(ctx, func() { close(ready) }) }()
+	<-ready
+	before := p.front.Logins()
+	for i := range messages {
+		if err := p.redis.Admin().Publish(ctx, "numbers", i).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range messages {
+		select {
+		case m := <-got:
+			if m != fmt.Sprint(i) {
+				t.Fatalf("message %d is %s", i, m)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("message %d does not arrive", i)
+		}
+	}
+	if moves := p.front.Logins() - before; moves < 10 {
+		t.Errorf("it moved %d times; want 10", moves)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("waited in vain for " + what)
+		}
+	}
+}
