@@ -23,6 +23,7 @@ func TestArrows(t *testing.T) {
 		module + "/internal/testroute":                     {"credential.go"},
 		module + "/internal/jwt":                           {"claims.go"},
 		module + "/doctor":                                 {},
+		module + "/internal/proxy":                         {},
 	}
 	noDatabase := []string{"refresh.go", "tokensource.go", "sharing.go", "claims.go", "credential.go"}
 	for _, file := range goFiles(t, ".") {
@@ -45,6 +46,15 @@ func TestArrows(t *testing.T) {
 		for _, path := range importsOf(t, file) {
 			if strings.HasPrefix(path, "github.com/jackc/pgx/") || strings.HasPrefix(path, "github.com/Azure/") || strings.HasPrefix(path, module+"/") && path != module+"/internal/foreign" {
 				t.Errorf("%s imports %s; a base knows its driver and the root", file, path)
+			}
+		}
+	}
+	for _, file := range goFiles(t, "internal/proxy") {
+		for _, path := range importsOf(t, file) {
+			switch {
+			case path == module || path == "github.com/jackc/pgx/v5/pgproto3":
+			case strings.HasPrefix(path, "github.com/"):
+				t.Errorf("%s imports %s; the proxy knows the root, and of pgx only the protocol's messages", file, path)
 			}
 		}
 	}

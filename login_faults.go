@@ -138,6 +138,11 @@ var loginFaults = []loginFault{
 		says: "read only connection", means: "no host that answered is of the kind that target_session_attrs demands",
 		advice: "name all servers of the cluster in host, or ask for another kind; after a fail-over try again in a minute"}},
 
+	{words: []string{"remote error: tls: certificate required"}, explanation: explanation{
+		says: "certificate required", means: "the server wants a client certificate", advice: setCert}},
+	{words: []string{"remote error: tls: bad certificate", "remote error: tls: unknown certificate", "remote error: tls: expired certificate", "remote error: tls: unsupported certificate"}, explanation: explanation{
+		says: "remote error: tls", means: "the server refused the client certificate", advice: checkCert}},
+
 	// The way to the server.
 	{words: []string{"hostname resolving error", "no such host"}, explanation: explanation{
 		says: "no such host", means: "the server's name is not found here",

@@ -87,7 +87,7 @@ type TokenStats struct {
 	// ClockAhead is how far the token service's clock is ahead of this machine's, to a
 	// second, by the Date of its last answer; negative: behind. Zero: none was seen,
 	// as of tools like az.
-	ClockAhead time.Duration
+	ClockAhead time.Duration `json:",omitzero"`
 }
 
 // NewTokenCache returns a cache in front of cred. A nil opts is the zero

@@ -105,6 +105,10 @@ type loginError struct {
 func (e *loginError) Error() string { return e.text }
 func (e *loginError) Unwrap() error { return e.err }
 
+// Advice returns the explanation alone, for what shows the base driver's error by
+// other means, as the proxy of cmd/azurepg does.
+func (e *loginError) Advice() string { return e.advice }
+
 // explainLogin returns err with what is known about it, or as it is. An error of
 // TLS has its explanation already.
 func explainLogin(f *failedLogin, err error) error {

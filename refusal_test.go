@@ -97,6 +97,8 @@ func TestEveryFailedLoginIsExplained(t *testing.T) {
 		{name: "starting", err: serverError("57P03 the database system is starting up"), says: []string{"try again"}},
 		{name: "a standby", err: errors.New("ValidateConnect failed: read only connection"), says: []string{"target_session_attrs"}},
 		{name: "no such host", err: errors.New("hostname resolving error: lookup x: no such host"), says: []string{"private DNS zone"}},
+		{name: "no client certificate", err: errors.New("failed to receive message: remote error: tls: certificate required"), says: []string{"wants a client certificate", "set sslcert and sslkey"}},
+		{name: "client certificate refused", err: errors.New("failed to receive message: remote error: tls: unknown certificate authority"), says: []string{"refused the client certificate", "authority of sslcert"}},
 		{name: "refused", err: errors.New("dial tcp 192.0.2.1:5432: connect: connection refused"), says: []string{"nothing listens"}},
 		{name: "no answer", err: errors.New("timeout: context deadline exceeded"), says: []string{"firewall"}},
 	} {

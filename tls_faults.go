@@ -27,6 +27,13 @@ func ofAzure(f *floor) bool   { return f.azure }
 func withRoots(f *floor) bool { return f.roots != nil }
 func isDirect(f *floor) bool  { return f.direct }
 
+// With TLS 1.3 a server looks at the client's certificate when the handshake is over for
+// the client: then the login fails.
+const (
+	setCert   = "set sslcert and sslkey to the files of one that an authority which the server trusts has signed"
+	checkCert = "check that the server trusts the authority of sslcert, and that sslcert has not ended"
+)
+
 // The first row that fits counts.
 var tlsFaults = []tlsFault{
 	{kind: explain.Authority, when: ofAzure, explanation: explanation{says: "an authority that is not trusted here",
@@ -51,8 +58,8 @@ var tlsFaults = []tlsFault{
 	{kind: explain.TooOld, explanation: explanation{
 		says: "protocol version not supported", means: "{error}: the server speaks nothing as new as ssl_min_protocol_version demands, and was sent nothing",
 		advice: "let it speak TLS 1.2 or newer; Azure's servers do, so check host and port"}},
-	{kind: explain.CertMissing, explanation: explanation{says: "certificate required", advice: "set sslcert and sslkey to the files of one that the server's authority has signed"}},
-	{kind: explain.CertRefused, explanation: explanation{says: "remote error: tls", advice: "check that the server trusts the authority of sslcert, and how long that is valid"}},
+	{kind: explain.CertMissing, explanation: explanation{says: "certificate required", advice: setCert}},
+	{kind: explain.CertRefused, explanation: explanation{says: "remote error: tls", advice: checkCert}},
 	{explanation: explanation{
 		says: "offers no TLS", means: "{error}; nothing was sent", advice: "check host and port, Azure's servers always speak TLS; on a server of your own set ssl = on"}},
 	{explanation: explanation{

@@ -29,7 +29,7 @@ func (w *expiryWatch) look(name string, cert *x509.Certificate) {
 	if !reached || !w.due(cert, mark) {
 		return
 	}
-	e := Expiry{Name: name, Subject: cut(cert.Subject.String()), NotAfter: cert.NotAfter, Left: left}
+	e := Expiry{Name: name, Subject: show(cert.Subject.String()), NotAfter: cert.NotAfter, Left: left}
 	logExpiry(w.logger, e)
 	if w.call != nil {
 		w.call(e)

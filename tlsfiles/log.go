@@ -67,7 +67,7 @@ func (f *Files) logServer(state tls.ConnectionState) {
 		return
 	}
 	f.opts.Logger.LogAttrs(ctx, level, message, slog.String("version", tls.VersionName(state.Version)), slog.String("cipher", tls.CipherSuiteName(state.CipherSuite)),
-		slog.String("peer", cut(strings.Join(explain.Names(leaf), ", "))), slog.Int("days_left", int(time.Until(leaf.NotAfter)/day)))
+		slog.String("peer", show(strings.Join(explain.Names(leaf), ", "))), slog.Int("days_left", int(time.Until(leaf.NotAfter)/day)))
 }
 
 // isNew reports whether key has not been seen before. It forgets when there are many.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Looks for what make needs, gets what is missing, and says what it does.
-# Usage: sh tools/setup.sh [postgres] [psql] [pgbouncer] [redis] [rabbitmq] [compiler]
+# Usage: sh tools/setup.sh [postgres] [psql] [pgbouncer] [redis] [rabbitmq] [celery] [compiler]
 set -eu
 
 say() { echo "setup: $*"; }
@@ -83,6 +83,11 @@ setup_redis() {
 
 setup_rabbitmq() {
 	need rabbitmq-server rabbitmq-server "the tests of examples/rabbitmq run one of their own"
+}
+
+setup_celery() {
+	need celery "celery python3-redis" "the test of docs/tls.md runs a worker of it"
+	need openssl openssl "the test of docs/tls.md makes certificates with it"
 }
 
 setup_compiler() {

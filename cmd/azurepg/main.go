@@ -62,7 +62,10 @@ type streams struct {
 }
 
 // commands in the order of the list.
-var commands = []command{}
+var commands = []command{
+	passfileCommand,
+	proxyCommand,
+}
 
 // exitError ends the process with a code. Without a cause nothing is printed.
 type exitError struct {
