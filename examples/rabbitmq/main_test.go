@@ -130,9 +130,8 @@ func TestHelloLogsInByTokenOrCertificate(t *testing.T) {
 			if auth == "external" {
 				user = p.rabbitmq.User
 			}
-			if want := "user '" + user + "' authenticated and granted access"; !strings.Contains(p.rabbitmq.Log(), want) {
-				t.Errorf("RabbitMQ's log does not say %q", want)
-			}
+			want := "user '" + user + "' authenticated and granted access"
+			brokertest.Until(t, want, func() bool { return strings.Contains(p.rabbitmq.Log(), want) })
 		})
 	}
 }

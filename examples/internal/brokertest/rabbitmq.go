@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -63,38 +64,35 @@ func StartRabbitMQ(authority *Authority, options *RabbitMQOptions) (_ *RabbitMQ,
 	if b.dir, err = newDirectory(); err != nil {
 		return nil, err
 	}
+	for tries := 1; ; tries++ {
+		if err = b.startAnew(); err == nil {
+			return b, nil
+		}
+		if tries == 3 || !strings.Contains(err.Error(), "eaddrinuse") {
+			return nil, errors.Join(err, b.Close())
+		}
+		if err := errors.Join(b.Crash(), b.epmd.kill()); err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
+		b.epmd = nil
+	}
+}
+
+func (b *RabbitMQ) startAnew() error {
 	if err := b.choosePorts(); err != nil {
-		return nil, errors.Join(err, b.Close())
+		return err
 	}
 	if err := b.writeFiles(); err != nil {
-		return nil, errors.Join(err, b.Close())
+		return err
 	}
-	if err := b.Start(); err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
-	return b, nil
+	return b.Start()
 }
 
 // Start starts the broker again after Crash, with what it has on disk, and waits until
 // it takes logins.
 func (b *RabbitMQ) Start() (err error) {
-	epmd, err := find("erlang-base", "epmd", "/usr/bin/epmd")
-	if err != nil {
-		return err
-	}
 	if b.epmd == nil {
-		// Otherwise the node starts one that outlives it.
-		if b.epmd, err = start(b.dir.path, b.dir.file("epmd.log"), nil, epmd, "-port", b.epmdPort, "-address", "127.0.0.1"); err != nil {
-			return err
-		}
-		err = b.epmd.answers(20*time.Second, func() error {
-			conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", b.epmdPort))
-			if err == nil {
-				conn.Close()
-			}
-			return err
-		})
-		if err != nil {
+		if b.epmd, err = startEpmd(b.dir.path, b.epmdPort); err != nil {
 			return err
 		}
 	}
@@ -108,6 +106,30 @@ func (b *RabbitMQ) Start() (err error) {
 		}
 		return err
 	})
+}
+
+// startEpmd starts the name server of Erlang's nodes. Without it the node starts one that
+// outlives it.
+func startEpmd(dir, port string) (*process, error) {
+	program, err := find("erlang-base", "epmd", "/usr/bin/epmd")
+	if err != nil {
+		return nil, err
+	}
+	p, err := start(dir, filepath.Join(dir, "epmd.log"), nil, program, "-port", port, "-address", "127.0.0.1")
+	if err != nil {
+		return nil, err
+	}
+	err = p.answers(20*time.Second, func() error {
+		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port))
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, p.kill())
+	}
+	return p, nil
 }
 
 // Crash ends the broker as kill -9 does. Start brings it back, and all that it has
@@ -190,7 +212,7 @@ func (b *RabbitMQ) environment() []string {
 	}
 }
 
-// rabbitmqSettings are the same as in docs/tls.md, the ports and directories apart.
+// rabbitmqSettings have TLS as docs/tls.md says.
 const rabbitmqSettings = `listeners.tcp = none
 listeners.ssl.1 = 127.0.0.1:%s
 ssl_options.cacertfile = %s
@@ -200,6 +222,13 @@ ssl_options.verify = verify_peer
 ssl_options.fail_if_no_peer_cert = true
 ssl_options.versions.1 = tlsv1.3
 ssl_options.versions.2 = tlsv1.2
+ssl_options.ciphers.1 = TLS_AES_256_GCM_SHA384
+ssl_options.ciphers.2 = TLS_AES_128_GCM_SHA256
+ssl_options.ciphers.3 = TLS_CHACHA20_POLY1305_SHA256
+ssl_options.ciphers.4 = ECDHE-ECDSA-AES256-GCM-SHA384
+ssl_options.ciphers.5 = ECDHE-ECDSA-AES128-GCM-SHA256
+ssl_options.ciphers.6 = ECDHE-RSA-AES256-GCM-SHA384
+ssl_options.ciphers.7 = ECDHE-RSA-AES128-GCM-SHA256
 auth_mechanisms.1 = EXTERNAL
 auth_mechanisms.2 = PLAIN
 ssl_cert_login_from = common_name
