@@ -68,10 +68,10 @@ func StartRabbitMQ(authority *Authority, options *RabbitMQOptions) (_ *RabbitMQ,
 		if err = b.startAnew(); err == nil {
 			return b, nil
 		}
-		if tries == 3 || !strings.Contains(err.Error(), "eaddrinuse") {
+		if tries == 3 || !errors.Is(err, errPortTaken) {
 			return nil, errors.Join(err, b.Close())
 		}
-		if err := errors.Join(b.Crash(), b.epmd.kill()); err != nil {
+		if err := errors.Join(b.Crash(), b.epmd.kill(), os.Remove(b.dir.file("log"))); err != nil {
 			return nil, errors.Join(err, b.Close())
 		}
 		b.epmd = nil
@@ -99,14 +99,24 @@ func (b *RabbitMQ) Start() (err error) {
 	if b.server, err = start(b.dir.path, b.dir.file("log"), b.environment(), b.program); err != nil {
 		return err
 	}
-	return b.server.answers(3*time.Minute, func() error {
+	taken := false
+	err = b.server.answers(3*time.Minute, func() error {
+		if taken = strings.Contains(b.Log(), "eaddrinuse"); taken {
+			return nil // it goes on without listening
+		}
 		conn, err := b.dial()
 		if err == nil {
 			conn.Close()
 		}
 		return err
 	})
+	if taken {
+		return errPortTaken
+	}
+	return err
 }
+
+var errPortTaken = errors.New("brokertest: rabbitmq-server: somebody has taken its port")
 
 // startEpmd starts the name server of Erlang's nodes. Without it the node starts one that
 // outlives it.
