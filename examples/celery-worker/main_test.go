@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -83,30 +84,44 @@ func TestThousandResultsAreRightThoughSessionsAreCut(t *testing.T) {
 	if n := client.next("sent"); n != "1000" {
 		t.Fatalf("%s sent", n)
 	}
-	done := make(chan string)
-	go func() { done <- client.next("many") }()
-	cut := 0
-	for ticker := time.NewTicker(2 * time.Second); ; {
-		select {
-		case wrong := <-done:
-			if wrong != "[]" {
-				t.Errorf("the results of %s are wrong", wrong)
+	cut, stop := cutSessions(t)
+	wrong := client.next("many")
+	stop()
+	if wrong != "[]" {
+		t.Errorf("the results of %s are wrong", wrong)
+	}
+	if n := azure.Entra.TokenRequests() - tokens; n < 2 || cut.Load() < 2 {
+		t.Errorf("%d tokens fetched and %d sessions cut; want 2 of each at least", n, cut.Load())
+	}
+	if n := azure.Postgres.Refusals() - refusals; n > 0 {
+		t.Errorf("%d logins refused, the last one: %s", n, azure.Postgres.LastRefusal())
+	}
+	t.Logf("%d sessions cut, %d logins", cut.Load(), azure.Postgres.Logins()-logins)
+	worker.signal(syscall.SIGTERM)
+	if status := worker.wait(); status != 0 || p.unacked(t) > 0 || p.waiting(t) > 0 {
+		t.Errorf("the worker ended with %d; %d messages are not acknowledged, %d wait", status, p.unacked(t), p.waiting(t))
+	}
+}
+
+// cutSessions resets every session of PostgreSQL every two seconds until stop.
+func cutSessions(t *testing.T) (cut *atomic.Int64, stop func()) {
+	cut = new(atomic.Int64)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ticker := time.NewTicker(2 * time.Second); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				cut.Add(int64(azure.Postgres.KillConnections()))
 			}
-			if n := azure.Entra.TokenRequests() - tokens; n < 2 || cut < 2 {
-				t.Errorf("%d tokens fetched and %d sessions cut; want 2 of each at least", n, cut)
-			}
-			if n := azure.Postgres.Refusals() - refusals; n > 0 {
-				t.Errorf("%d logins refused, the last one: %s", n, azure.Postgres.LastRefusal())
-			}
-			t.Logf("%d sessions cut, %d logins", cut, azure.Postgres.Logins()-logins)
-			worker.signal(syscall.SIGTERM)
-			if status := worker.wait(); status != 0 || p.unacked(t) > 0 || p.waiting(t) > 0 {
-				t.Errorf("the worker ended with %d; %d messages are not acknowledged, %d wait", status, p.unacked(t), p.waiting(t))
-			}
-			return
-		case <-ticker.C:
-			cut += azure.Postgres.KillConnections()
 		}
+	}()
+	return cut, func() {
+		cancel()
+		<-ended
 	}
 }
 
