@@ -17,7 +17,7 @@ demo:
 	@build/quickstart
 
 test:
-	@sh tools/setup.sh postgres psql pgbouncer redis rabbitmq compiler
+	@sh tools/setup.sh postgres psql pgbouncer redis rabbitmq celery compiler
 	@$(MAKE) --no-print-directory format vet staticcheck unit examples
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
 

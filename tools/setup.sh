@@ -1,6 +1,6 @@
 #!/bin/sh
 # Looks for what make needs, gets what is missing, and says what it does.
-# Usage: sh tools/setup.sh [postgres] [psql] [pgbouncer] [redis] [rabbitmq] [compiler]
+# Usage: sh tools/setup.sh [postgres] [psql] [pgbouncer] [redis] [rabbitmq] [celery] [compiler]
 set -eu
 
 say() { echo "setup: $*"; }
@@ -83,6 +83,18 @@ setup_redis() {
 
 setup_rabbitmq() {
 	need rabbitmq-server rabbitmq-server "the tests of examples/rabbitmq run one of their own"
+}
+
+# Debian's Celery, for Debian's Python.
+setup_celery() {
+	if /usr/bin/python3 -c 'import celery, redis, sqlalchemy, psycopg2' >/dev/null 2>&1; then
+		return 0
+	fi
+	if apt_install python3-celery python3-redis python3-sqlalchemy python3-psycopg2; then
+		return 0
+	fi
+	say "no Celery for /usr/bin/python3: examples/celery-worker works for it. Install python3-celery python3-redis python3-sqlalchemy python3-psycopg2." >&2
+	exit 1
 }
 
 setup_compiler() {
