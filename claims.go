@@ -2,74 +2,20 @@ package azurepg
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/json"
 	"net/url"
 	"strings"
-	"time"
 	"unicode"
+
+	"github.com/azurepg/azurepg/internal/jwt"
 )
 
-// claims are what an Entra access token says about itself. They are read
-// without checking the signature: good for a user name or a diagnosis, never for
-// a decision about trust or expiry.
-type claims struct {
-	Audience          audience `json:"aud"`
-	ObjectID          string   `json:"oid"`
-	AppID             string   `json:"appid"`
-	AuthorizedParty   string   `json:"azp"` // what version 2 tokens call appid
-	TenantID          string   `json:"tid"`
-	IdentityType      string   `json:"idtyp"` // "app" for everything that is not a person
-	UPN               string   `json:"upn"`
-	PreferredUsername string   `json:"preferred_username"`
-	UniqueName        string   `json:"unique_name"`
-	ResourceID        string   `json:"xms_mirid"` // of a managed identity
-	Expires           unixTime `json:"exp"`
-	NotBefore         unixTime `json:"nbf"`
-}
-
-// unixTime is a NumericDate (RFC 7519, 2) in whole seconds. Zero: there is none.
-type unixTime int64
-
-// UnmarshalJSON takes what is no number for none, so that the other claims can
-// be read.
-func (u *unixTime) UnmarshalJSON(b []byte) error {
-	var n float64
-	if json.Unmarshal(b, &n) == nil && n > 0 && n < 1e11 {
-		*u = unixTime(n)
-	}
-	return nil
-}
-
-func (u unixTime) time() time.Time { return time.Unix(int64(u), 0) }
-
-// audience is the aud claim, which may be one string or several (RFC 7519, 4.1.3).
-type audience []string
-
-func (a *audience) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*a = audience{one}
-		return nil
-	}
-	return json.Unmarshal(b, (*[]string)(a))
-}
+// claims are what an Entra access token says about itself, which nobody has checked.
+type claims struct{ jwt.Claims }
 
 // readClaims reads the claims of a JWT; ok is false if token is not one.
-func readClaims(token string) (c claims, ok bool) {
-	_, rest, found := strings.Cut(token, ".")
-	payload, _, found2 := strings.Cut(rest, ".")
-	if !found || !found2 {
-		return claims{}, false
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(payload, "="))
-	if err != nil || json.Unmarshal(raw, &c) != nil {
-		return claims{}, false
-	}
-	if c.AppID == "" {
-		c.AppID = c.AuthorizedParty
-	}
-	return c, true
+func readClaims(token string) (claims, bool) {
+	c, ok := jwt.Read(token)
+	return claims{c}, ok
 }
 
 // userName returns the role name that Azure gives the token's owner by

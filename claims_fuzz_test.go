@@ -56,7 +56,7 @@ func FuzzClaims(f *testing.F) {
 				t.Errorf("describe() = %q", got)
 			}
 			_ = c.foreignAudience("https://ossrdbms-aad.database.windows.net/.default")
-			_, _ = c.Expires.time(), c.NotBefore.time()
+			_, _ = c.Expires.Time(), c.NotBefore.Time()
 		}
 	})
 }

@@ -16,10 +16,10 @@ type Host struct {
 	// Name is the name or IP address that is dialled and that the server's
 	// certificate is verified against.
 	Name string
-	// Port is the TCP port; zero means 5432.
+	// Port is the TCP port. Zero: 5432.
 	Port uint16
-	// Addr, if set, is the IP address to dial in place of Name, which is still
-	// the name that is verified (DSN key hostaddr): for tunnels and port forwards.
+	// Addr is the IP address to dial in place of Name, which is still the name that
+	// is verified (DSN key hostaddr): for tunnels and port forwards. Empty: Name.
 	Addr string
 }
 
@@ -56,14 +56,14 @@ type Config struct {
 	// "standby" or "prefer-standby". Empty: "any".
 	TargetSessionAttrs string
 	// RuntimeParams are sent to the server at start-up, names in lower case:
-	// application_name, options, search_path and so on. They are not secret.
+	// application_name, options, search_path and so on. They are not secret. Nil: none.
 	RuntimeParams map[string]string
 	// BaseParams are the keys that only one base driver understands, such as
 	// default_query_exec_mode (pgx) or binary_parameters (lib/pq). The other
-	// base refuses them.
+	// base refuses them. Nil: none.
 	BaseParams map[string]string
 	// PoolParams are the pool_* keys, which PoolConfig and NewPool obey.
-	// Driver.OpenConnector refuses them.
+	// Driver.OpenConnector refuses them. Nil: none.
 	PoolParams map[string]string
 
 	// AzureCredential names the credential, as the DSN key azure_credential.
@@ -111,13 +111,12 @@ type Config struct {
 	TLSConfig *tls.Config `json:"-"`
 	// Base is the PostgreSQL driver underneath. Nil: pgx. Package pq has lib/pq.
 	Base Base `json:"-"`
-	// ConfigurePgx, if set, is called once by NewConnector with the settings for
-	// pgx, to add tracers and hooks. User, password, hosts and TLS are azurepg's:
-	// changes to them are undone. It is an error with another base.
+	// ConfigurePgx is called once by NewConnector with the settings for pgx, to add
+	// tracers and hooks. User, password, hosts and TLS are azurepg's: changes to them
+	// are undone. It is an error with another base. Nil: they stay as they are.
 	ConfigurePgx func(*pgx.ConnConfig) error `json:"-"`
-	// Logger receives lines at level Error (no token), Warn (login refused, a
-	// refresh failed, sslmode=require), Info (token fetched, login repeated) and
-	// Debug. A token cache that several Connectors share logs its fetches to the
+	// Logger receives the lines that the package documentation lists under
+	// Logging. A token cache that several Connectors share logs its fetches to the
 	// first Logger among theirs. Nil: silent.
 	Logger *slog.Logger `json:"-"`
 }

@@ -5,9 +5,11 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
 
 // Base makes the function that opens connections with one PostgreSQL driver,
@@ -22,8 +24,8 @@ type Base func(*Config) (OpenFunc, error)
 // Login's password.
 //
 // A refusal by the server is an error that is or wraps one with a method
-// SQLState() string, which returns a code of class 28. It is taken as a refusal
-// of the token, unless the chain also holds an error whose method
+// SQLState() string, which returns a code of class 28, or 08P01 if its text has
+// PgBouncer's "password authentication failed". It is taken as a refusal of the token, unless the chain also holds an error whose method
 // PasswordSent() bool returns false: then the server never asked for it.
 type OpenFunc func(ctx context.Context, login Login) (driver.Conn, error)
 
@@ -33,6 +35,8 @@ type Login struct {
 	User string
 	// Password is the token.
 	Password Secret
+	// ExpiresOn is the token's end: until then it is good for new logins.
+	ExpiresOn time.Time
 	// Dial opens a TLS connection to one of the Config's hosts, verified as the
 	// Config demands; address is "host:port" with the Name or the Addr of one of
 	// Config.Hosts, and any other address is refused with ErrInsecureTLS. It works
@@ -68,7 +72,11 @@ type Connector struct {
 
 var _ driver.Connector = (*Connector)(nil)
 
-// Stats counts what a Connector did since it was made.
+// Stats counts what a Connector did since it was made. The counters are of
+// logins and never go down. Its JSON has the names of the fields, so that expvar
+// can publish it:
+//
+//	expvar.Publish("azurepg", expvar.Func(func() any { return connector.Stats() }))
 type Stats struct {
 	// Opened counts the physical connections that logged in.
 	Opened uint64
@@ -106,8 +114,8 @@ func NewConnector(cfg *Config) (*Connector, error) {
 	if c.tokens, err = tokenCache(checked); err != nil {
 		return nil, err
 	}
-	if l := checked.Logger; l != nil && floor.mode == sslRequire {
-		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: sslmode=require: tokens go to a server that is not verified")
+	if floor.mode == sslRequire {
+		logUnverified(checked.Logger)
 	}
 	return c, nil
 }
@@ -167,33 +175,35 @@ func (c *Connector) connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, refused, err := c.try(ctx, login)
+	conn, refused, err := c.try(ctx, try{login, 1, time.Now()})
 	if refused == nil {
 		return conn, err
 	}
 	if !refused.sent {
 		return nil, refused
 	}
+	asked := time.Now()
 	next, err := c.tokens.replace(ctx, string(login.Password), !c.hopeless.Load())
 	if err != nil {
 		if isFinal(err) {
 			c.hopeless.Store(true)
 		}
-		c.logNoRetry(login.User, err)
+		c.logNoRetry(try{login, 1, asked}, err)
 		refused.noToken = err
 		return nil, refused
 	}
-	return c.retry(ctx, next.Token)
+	return c.retry(ctx, next, asked)
 }
 
-// retry logs in with the token that replaced a refused one.
-func (c *Connector) retry(ctx context.Context, token string) (driver.Conn, error) {
+// retry logs in with the token that replaced a refused one and was asked for then.
+func (c *Connector) retry(ctx context.Context, token azcore.AccessToken, asked time.Time) (driver.Conn, error) {
 	login, err := c.loginWith(token)
 	if err != nil {
 		return nil, err
 	}
-	c.logRetry(login.User)
-	conn, refused, err := c.try(ctx, login)
+	c.retried.Add(1)
+	c.logRetry(try{login, 2, asked})
+	conn, refused, err := c.try(ctx, try{login, 2, time.Now()})
 	if refused == nil {
 		return conn, err
 	}
@@ -205,8 +215,8 @@ func (c *Connector) retry(ctx context.Context, token string) (driver.Conn, error
 }
 
 // try logs in once. A refusal is returned by itself, for the caller to complete.
-func (c *Connector) try(ctx context.Context, login Login) (driver.Conn, *AuthError, error) {
-	conn, err := c.open(ctx, login)
+func (c *Connector) try(ctx context.Context, t try) (driver.Conn, *AuthError, error) {
+	conn, err := c.open(ctx, t.login)
 	if err == nil {
 		c.succeeded()
 		return conn, nil, nil
@@ -214,14 +224,14 @@ func (c *Connector) try(ctx context.Context, login Login) (driver.Conn, *AuthErr
 	server, sent := refusal(err)
 	if server == nil {
 		err = notBadConn(err)
-		return nil, nil, explainLogin(c.failedLogin(login, err), err)
+		return nil, nil, explainLogin(c.failedLogin(t.login, err), err)
 	}
-	return nil, c.refusedError(login, server, err, sent), nil
+	return nil, c.refusedError(t, server, err, sent), nil
 }
 
 // Login returns what one login needs, the token and the role's name, and opens no
 // connection: for programs that log in by other means, such as psql with PGPASSWORD.
-// The token is good for new logins until its end, so each login takes a new
+// The token is good for new logins until ExpiresOn, so each login takes a new
 // Login. The error is a *TokenError if there is no token, and a *DSNError with Key
 // "user" if the role's name is unknown.
 func (c *Connector) Login(ctx context.Context) (Login, error) {
@@ -229,53 +239,36 @@ func (c *Connector) Login(ctx context.Context) (Login, error) {
 	if err != nil {
 		return Login{}, err
 	}
-	return c.loginWith(token.Token)
+	return c.loginWith(token)
 }
 
-func (c *Connector) loginWith(token string) (Login, error) {
+// Dial opens a TLS connection to one of the Config's hosts as Login.Dial does, before
+// there is a token: for programs that look at the server, or speak the protocol by
+// themselves. Its ConnectionState method is that of *tls.Conn.
+func (c *Connector) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return c.dial(ctx, network, address)
+}
+
+func (c *Connector) loginWith(token azcore.AccessToken) (Login, error) {
 	user := c.cfg.User
 	if user == "" {
-		claims, _ := readClaims(token)
+		claims, _ := readClaims(token.Token)
 		if user = claims.userName(); user == "" {
 			return Login{}, noUserError(claims)
 		}
 	}
-	return Login{User: user, Password: Secret(token), Dial: c.dial}, nil
+	return Login{User: user, Password: Secret(token.Token), ExpiresOn: token.ExpiresOn, Dial: c.dial}, nil
 }
 
-func (c *Connector) refusedError(login Login, server sqlStateError, err error, sent bool) *AuthError {
+// refusedError books a refused login.
+func (c *Connector) refusedError(t try, server sqlStateError, err error, sent bool) *AuthError {
 	if errors.Is(err, driver.ErrBadConn) {
 		err = server // database/sql would connect anew; see notBadConn
 	}
-	e := newAuthError(c.failedLogin(login, server), server, err, sent)
-	c.logRefusal(login.User, e.Advice, server, sent)
-	return e
-}
-
-// logRefusal books a refused login. The server's words and its code are foreign.
-// The advice is there for pgxpool, which returns pgx's own error.
-func (c *Connector) logRefusal(user, advice string, server sqlStateError, sent bool) {
 	c.refused.Add(1)
-	if l := c.cfg.Logger; l != nil {
-		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: login refused", slog.String("user", cutForeign(user)),
-			slog.String("sqlstate", cutForeign(server.SQLState())), slog.String("server", cutForeign(server.Error())), slog.Bool("token_sent", sent),
-			slog.String("advice", advice))
-	}
-}
-
-// logRetry books a second login with a new token.
-func (c *Connector) logRetry(user string) {
-	c.retried.Add(1)
-	if l := c.cfg.Logger; l != nil {
-		l.LogAttrs(context.Background(), slog.LevelInfo, "azurepg: logging in again with a new token", slog.String("user", cutForeign(user)))
-	}
-}
-
-// logNoRetry says why a refused login is not tried again.
-func (c *Connector) logNoRetry(user string, why error) {
-	if l := c.cfg.Logger; l != nil {
-		l.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: not logging in again", slog.String("user", cutForeign(user)), slog.String("error", logText(why)))
-	}
+	e := newAuthError(c.failedLogin(t.login, server), server, err, sent)
+	c.logRefused(t, server, sent, e.Advice)
+	return e
 }
 
 // succeeded books a login.

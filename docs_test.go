@@ -17,13 +17,52 @@ func readText(t *testing.T, file string) string {
 	return string(text)
 }
 
-// Links lead to files, and to headings of the page itself.
-func TestDocsLinkToWhatExists(t *testing.T) {
+// docPages are the pages but the README, which has tests of its own.
+func docPages(t *testing.T) []string {
+	t.Helper()
 	pages, err := filepath.Glob("docs/*.md")
-	if err != nil || len(pages) < 2 {
+	if err != nil || len(pages) < 4 {
 		t.Fatalf("pages %v, %v", pages, err)
 	}
-	for _, page := range pages {
+	return append(pages, "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+}
+
+// A page that names a test, a file or a target of make names one that there is.
+func TestDocsNameWhatExists(t *testing.T) {
+	var code strings.Builder
+	for _, pattern := range []string{"*_test.go", "*/*_test.go", "*/*/*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: no files, %v", pattern, err)
+		}
+		for _, file := range files {
+			code.WriteString(readText(t, file))
+		}
+	}
+	makefile := "\n" + readText(t, "Makefile")
+	for _, page := range docPages(t) {
+		for _, m := range codeSpan.FindAllStringSubmatch(readText(t, page), -1) {
+			span := m[1]
+			if target, ok := strings.CutPrefix(span, "make "); ok {
+				if target, _, _ = strings.Cut(target, " "); !strings.Contains(makefile, "\n"+target+":") {
+					t.Errorf("%s names make %s, which there is not", page, target)
+				}
+			}
+			if regexp.MustCompile(`^(Test|Fuzz|Example)\w+$`).MatchString(span) && !strings.Contains(code.String(), "func "+span+"(") {
+				t.Errorf("%s names %s, which there is not", page, span)
+			}
+			if regexp.MustCompile(`^[\w*/.]+\.go$`).MatchString(span) {
+				if files, err := filepath.Glob(span); err != nil || len(files) == 0 {
+					t.Errorf("%s names %s, which there is not: %v", page, span, err)
+				}
+			}
+		}
+	}
+}
+
+// Links lead to files, and to headings of the page itself.
+func TestDocsLinkToWhatExists(t *testing.T) {
+	for _, page := range docPages(t) {
 		text := readText(t, page)
 		for _, m := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(text, -1) {
 			path, heading, _ := strings.Cut(m[1], "#")

@@ -213,28 +213,33 @@ const (
 func ParseDSN(dsn string) (*Config, error) { return parseDSN(dsn, osSource()) }
 
 func parseDSN(dsn string, src source) (*Config, error) {
-	layers, err := readLayers(dsn, src)
-	if err != nil {
-		return nil, err
+	_, c, err := readConfig(dsn, src)
+	return c, err
+}
+
+// readConfig also returns the layers that the Config was made of.
+func readConfig(dsn string, src source) (layers dsnLayers, c *Config, err error) {
+	if layers, err = readLayers(dsn, src); err != nil {
+		return layers, nil, err
 	}
-	c := &Config{}
+	c = &Config{}
 	for i := range dsnKeys {
 		if err := layers.apply(&dsnKeys[i], c); err != nil {
-			return nil, err
+			return layers, nil, err
 		}
 	}
 	layers.applyRuntime(c)
 	if c.SSLMode, err = layers.sslMode(); err != nil {
-		return nil, err
+		return layers, nil, err
 	}
 	if c.Hosts, err = layers.hosts(); err != nil {
-		return nil, err
+		return layers, nil, err
 	}
 	if c, err = c.checked(); err != nil {
-		return nil, err
+		return layers, nil, err
 	}
 	if c.AzureCredential == defaultCredential {
 		c.AzureCredential = "" // so that code may still set Credential or Tokens
 	}
-	return c, nil
+	return layers, c, nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -15,10 +14,10 @@ import (
 )
 
 var (
-	aadsts    = regexp.MustCompile(`AADSTS[0-9]{2,10}`)
-	guid      = regexp.MustCompile(`^` + guidPattern + `$`)
-	requestID = regexp.MustCompile(`(?i)\b(trace|correlation) id: (` + guidPattern + `)`)
-	oauth     = regexp.MustCompile(`^[a-z_]{1,40}$`) // an OAuth 2.0 error code
+	aadsts    = pattern{expr: `AADSTS[0-9]{2,10}`}
+	guid      = pattern{expr: `^` + guidPattern + `$`}
+	requestID = pattern{expr: `(?i)\b(trace|correlation) id: (` + guidPattern + `)`}
+	oauth     = pattern{expr: `^[a-z_]{1,40}$`} // an OAuth 2.0 error code
 )
 
 const guidPattern = `[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`
@@ -61,10 +60,10 @@ func (e *TokenError) readResponse(resp *http.Response) {
 		CorrelationID string `json:"correlation_id"`
 	}
 	_ = json.Unmarshal(body, &said) // what is no JSON says nothing
-	e.Code = aadsts.FindString(said.Description)
+	e.Code = aadsts.regexp().FindString(said.Description)
 	e.TraceID, e.CorrelationID = onlyGUID(said.TraceID), onlyGUID(said.CorrelationID)
 	e.detail = "the service refused"
-	if oauth.MatchString(said.Error) {
+	if oauth.regexp().MatchString(said.Error) {
 		e.detail = "the service answered " + said.Error
 	}
 }
@@ -75,7 +74,7 @@ func isForNow(status int) bool {
 }
 
 func onlyGUID(s string) string {
-	if guid.MatchString(s) {
+	if guid.regexp().MatchString(s) {
 		return s
 	}
 	return ""
@@ -84,10 +83,10 @@ func onlyGUID(s string) string {
 // readText takes Entra's code and ids from the words of a tool, which repeats
 // what Entra told it.
 func (e *TokenError) readText(text string) {
-	if e.Code = aadsts.FindString(text); e.Code == "" {
+	if e.Code = aadsts.regexp().FindString(text); e.Code == "" {
 		return
 	}
-	for _, id := range requestID.FindAllStringSubmatch(text, -1) {
+	for _, id := range requestID.regexp().FindAllStringSubmatch(text, -1) {
 		if strings.EqualFold(id[1], "trace") {
 			e.TraceID = id[2]
 		} else {

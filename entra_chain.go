@@ -1,9 +1,6 @@
 package azurepg
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
 // chainLink is what one credential of a chain said.
 type chainLink struct {
@@ -11,7 +8,7 @@ type chainLink struct {
 	rest string // can be a response's body: it is searched for a code, never shown
 }
 
-var credentialType = regexp.MustCompile(`^[A-Za-z]{1,40}Credential\b`)
+var credentialType = pattern{expr: `^[A-Za-z]{1,40}Credential\b`}
 
 // chainOf returns what each credential of a chain said, or nil if text is not of
 // a chain. azidentity writes an attempt as a line behind one tab; lines behind two
@@ -37,7 +34,7 @@ func chainOf(text string) []chainLink {
 
 // String names the credential and its reason: Entra's code, else its words.
 func (l chainLink) String() string {
-	code, name := aadsts.FindString(l.line+l.rest), credentialType.FindString(l.line)
+	code, name := aadsts.regexp().FindString(l.line+l.rest), credentialType.regexp().FindString(l.line)
 	if code == "" || name == "" {
 		return quoteForeign(withoutBody(l.line))
 	}
@@ -63,5 +60,6 @@ func (e *TokenError) explainChain(links []chainLink) {
 		e.Advice = f.advice
 		e.Temporary = e.Temporary || f.retry
 	}
+	e.Attempts = said
 	e.detail = "no credential of the chain got one: " + strings.Join(said, "; ")
 }

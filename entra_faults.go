@@ -1,24 +1,21 @@
 package azurepg
 
-import (
-	"net/http"
-	"regexp"
-)
+import "net/http"
 
 // credentialFault is a failure of a credential for which Entra gave no code. It
 // is known by the credential, the HTTP status or the words of the error.
 type credentialFault struct {
 	explanation
-	credential string         // only of this one; empty: of any, and of a chain
-	status     int            // of the answer; 0: any, or none
-	words      *regexp.Regexp // in the text of the error; nil: any
+	credential string   // only of this one; empty: of any, and of a chain
+	status     int      // of the answer; 0: any, or none
+	words      *pattern // in the text of the error; nil: any
 	retry      bool
 }
 
 func (f *credentialFault) fits(credential string, status int, text string) bool {
 	return (f.credential == "" || f.credential == credential) &&
 		(f.status == 0 || f.status == status) &&
-		(f.words == nil || f.words.MatchString(text))
+		(f.words == nil || f.words.regexp().MatchString(text))
 }
 
 // credentialFaultOf returns the first row that fits; the empty one if none does.
@@ -42,50 +39,50 @@ const (
 // developer_credential_util.go, workload_identity.go), and the error texts of net
 // and crypto/tls.
 var credentialFaults = []credentialFault{
-	{words: regexp.MustCompile(`dial tcp (127\.|\[::1\]|localhost)\S* (connect: )?connection refused`), retry: true, explanation: explanation{
+	{words: &pattern{expr: `dial tcp (127\.|\[::1\]|localhost)\S* (connect: )?connection refused`}, retry: true, explanation: explanation{
 		says: "dial tcp 127.0.0.1:42356: connect: connection refused", means: "the identity endpoint of this container does not listen yet",
 		advice: "try again in some seconds: the sidecar at IDENTITY_ENDPOINT starts beside the program"}},
-	{words: regexp.MustCompile(`Attempted credentials:`), explanation: explanation{
+	{words: &pattern{expr: `Attempted credentials:`}, explanation: explanation{
 		says: "no credential of the chain got one: …", means: "nothing to log in with; the reason of each credential follows",
 		advice: "set azure_credential to the one that is meant to work here, and its error says more; on a developer's machine run az login", readme: true}},
 
 	{credential: credentialManaged, status: http.StatusBadRequest, explanation: explanation{
 		says: "HTTP 400", means: "the endpoint knows no such identity", advice: assignAdvice}},
-	{words: regexp.MustCompile(`system assigned identity|identity isn't assigned`), explanation: explanation{
+	{words: &pattern{expr: `system assigned identity|identity isn't assigned`}, explanation: explanation{
 		says: "system assigned identity", means: "the endpoint knows no such identity", advice: assignAdvice}},
 	{status: http.StatusTooManyRequests, retry: true, explanation: explanation{
 		says: "HTTP 429", means: "the token service throttles this machine",
 		advice: "look for programs on it that fetch tokens in a loop: one cache serves a whole process"}},
-	{credential: credentialManaged, words: regexp.MustCompile(`dial tcp 169\.254\.169\.254|no answer within`), retry: true, explanation: explanation{
+	{credential: credentialManaged, words: &pattern{expr: `dial tcp 169\.254\.169\.254|no answer within`}, retry: true, explanation: explanation{
 		says: "credential managed_identity: no answer within 30s", means: "there is no identity endpoint here, or it does not answer",
 		advice: "managed identities exist on Azure's machines only, and pods reach theirs through workload identity: choose another azure_credential elsewhere", readme: true}},
 
-	{credential: credentialWorkload, words: regexp.MustCompile(`no such file|cannot find the (file|path)|no token file|no client ID|no tenant ID`), explanation: explanation{
+	{credential: credentialWorkload, words: &pattern{expr: `no such file|cannot find the (file|path)|no token file|no client ID|no tenant ID`}, explanation: explanation{
 		says: "no such file", means: "the federated token file is absent", advice: webhookAdvice}},
 
-	{credential: credentialAzureDeveloper, words: regexp.MustCompile(`not found on path`), explanation: explanation{
+	{credential: credentialAzureDeveloper, words: &pattern{expr: `not found on path`}, explanation: explanation{
 		says: "not found on path", means: "azd is missing", advice: "install the Azure Developer CLI, or name another azure_credential"}},
-	{credential: credentialAzurePowerShell, words: regexp.MustCompile(`not found on path|Az\.Accounts`), explanation: explanation{
+	{credential: credentialAzurePowerShell, words: &pattern{expr: `not found on path|Az\.Accounts`}, explanation: explanation{
 		says: "not found on path", means: "PowerShell or its Az module is missing", advice: "install PowerShell with the Az module, or name another azure_credential"}},
-	{words: regexp.MustCompile(`not found on path`), explanation: explanation{
+	{words: &pattern{expr: `not found on path`}, explanation: explanation{
 		says: "not found on path", means: "az is missing", advice: "install the Azure CLI, or name another azure_credential"}},
-	{words: regexp.MustCompile(`azd auth login`), explanation: explanation{
+	{words: &pattern{expr: `azd auth login`}, explanation: explanation{
 		says: "azd auth login", means: "azd is logged out", advice: "run azd auth login"}},
-	{words: regexp.MustCompile(`Connect-AzAccount`), explanation: explanation{
+	{words: &pattern{expr: `Connect-AzAccount`}, explanation: explanation{
 		says: "Connect-AzAccount", means: "PowerShell is logged out", advice: "run Connect-AzAccount"}},
-	{words: regexp.MustCompile(`az login`), explanation: explanation{
+	{words: &pattern{expr: `az login`}, explanation: explanation{
 		says: "Please run 'az login'", means: "az is logged out", advice: "run az login"}},
 
-	{words: regexp.MustCompile(`json decode error`), retry: true, explanation: explanation{
+	{words: &pattern{expr: `json decode error`}, retry: true, explanation: explanation{
 		says: "json decode error", means: "the answer was not Entra's", advice: "look for a proxy or a login page in the network"}},
-	{words: regexp.MustCompile(`x509:|tls: `), explanation: explanation{
+	{words: &pattern{expr: `x509:|tls: `}, explanation: explanation{
 		says: "x509: certificate signed by unknown authority", means: "the certificate of the token service is not trusted here",
 		advice: "install current CA certificates on this machine, and the proxy's if one opens TLS in between"}},
-	{words: regexp.MustCompile(`no such host|server misbehaving`), retry: true, explanation: explanation{
+	{words: &pattern{expr: `no such host|server misbehaving`}, retry: true, explanation: explanation{
 		says: "no such host", means: "the name of the token service is not found", advice: "look at the DNS of this machine, and at azure_cloud"}},
-	{words: regexp.MustCompile(`dial tcp|i/o timeout|connection re(set|fused)|\bEOF\b`), retry: true, explanation: explanation{
+	{words: &pattern{expr: `dial tcp|i/o timeout|connection re(set|fused)|\bEOF\b`}, retry: true, explanation: explanation{
 		says: "dial tcp", means: "the token service cannot be reached", advice: "look at firewall and proxy between here and login.microsoftonline.com"}},
-	{words: regexp.MustCompile(`no answer within`), retry: true, explanation: explanation{
+	{words: &pattern{expr: `no answer within`}, retry: true, explanation: explanation{
 		says: "no answer within 30s (azure_token_timeout)", means: "Entra, or the tool that was asked, does not answer",
 		advice: "look at the network; it recovers by itself"}},
 }

@@ -14,7 +14,7 @@ import (
 // Every code that azurepg knows has a meaning and, unless waiting helps, advice.
 func TestEveryKnownEntraCodeIsExplained(t *testing.T) {
 	for code, known := range entraCodes {
-		if !aadsts.MatchString(code) || known.means == "" || known.advice == "" && !known.retry {
+		if !aadsts.regexp().MatchString(code) || known.means == "" || known.advice == "" && !known.retry {
 			t.Errorf("%s: %+v", code, known)
 		}
 	}

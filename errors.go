@@ -54,6 +54,9 @@ type TokenError struct {
 	Temporary bool
 	// Advice says what to do, in one sentence. It may be empty.
 	Advice string
+	// Attempts are what the credentials of a chain said, in their order, each with
+	// its name. Nil: it was no chain.
+	Attempts []string
 
 	detail string // what happened, safe to print
 	cause  error  // safe to unwrap: of a context, or a *DSNError
@@ -152,8 +155,8 @@ var (
 type AuthError struct {
 	// User is the role that was asked for.
 	User string
-	// SQLState is the server's code, of class 28. Other codes, such as 53300 (no
-	// connection left), stay in the base driver's error.
+	// SQLState is the server's code, of class 28, or PgBouncer's 08P01. Other codes, such
+	// as 53300 (no connection left), stay in the base driver's error.
 	SQLState string
 	// Principal says whose token was sent, from its claims, which are not
 	// verified: names and ids for a person to read.

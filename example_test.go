@@ -29,8 +29,10 @@ func ExampleNewConnector() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	db := sql.OpenDB(connector)
+	db := sql.OpenDB(connector) // which dials nothing yet
 	defer db.Close()
+	fmt.Println(connector)
+	// Output: azurepg.Connector(1 host(s), azurepg.TokenCache(default, https://ossrdbms-aad.database.windows.net/.default))
 }
 
 func ExampleNewPool() {
@@ -40,6 +42,8 @@ func ExampleNewPool() {
 		log.Fatal(err)
 	}
 	defer pool.Close()
+	fmt.Println("at most", pool.Config().MaxConns, "connections, now", pool.Stat().TotalConns())
+	// Output: at most 20 connections, now 0
 }
 
 // A pgxpool.Config of one's own gets its logins from a Connector.
@@ -64,7 +68,8 @@ func ExampleConnector_BeforeConnect() {
 	defer pool.Close()
 }
 
-// The same cache serves other services, here Azure Cache for Redis.
+// A cache in front of a credential of one's own, for another service, here Azure Cache
+// for Redis.
 func ExampleNewTokenCache() {
 	credential, err := azidentity.NewDefaultAzureCredential(nil)
 	if err != nil {
@@ -76,6 +81,18 @@ func ExampleNewTokenCache() {
 		log.Fatal(err)
 	}
 	fmt.Println("valid until", token.ExpiresOn)
+}
+
+// The cache of an identity serves other services as well, here Azure Cache for Redis:
+// the whole process shares it, as it does those of databases.
+func ExampleConfig_TokenCache() {
+	cfg := &azurepg.Config{AzureCredential: "managed_identity", Scope: "https://redis.azure.com/.default"}
+	tokens, err := cfg.TokenCache() // which fetches nothing yet
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(tokens)
+	// Output: azurepg.TokenCache(managed_identity, https://redis.azure.com/.default)
 }
 
 // A database on the developer's machine has a password, which azurepg does not
@@ -125,6 +142,8 @@ func ExampleConnector_Stats() {
 	expvar.Publish("azurepg", expvar.Func(func() any { return connector.Stats() }))
 	db := sql.OpenDB(connector)
 	defer db.Close()
+	fmt.Println(expvar.Get("azurepg")) // as /debug/vars shows it
+	// Output: {"Opened":0,"Failed":0,"Refused":0,"Retried":0,"Tokens":{"Fetches":0,"Refreshes":0,"Failures":0,"Forced":0}}
 }
 
 // Raw reaches pgx's own connection, here for COPY.
@@ -181,9 +200,4 @@ func ExampleConnector_listen() {
 	if err != nil {
 		log.Fatal(err)
 	}
-}
-
-func ExampleRedact() {
-	fmt.Println(azurepg.Redact("dialling postgres://app:s3cret@db.example.com/shop"))
-	// Output: dialling postgres://app:[redacted]@db.example.com/shop
 }

@@ -134,10 +134,23 @@ var loginFaults = []loginFault{
 	{state: "57P03", explanation: explanation{
 		says: "SQLSTATE 57P03", means: "the server is starting, stopping or failing over", advice: "try again in some seconds"}},
 
+	{words: []string{"target_session_attrs wants", "read only connection", "connection is not read only", "server is in standby mode", "server is not in hot standby mode"}, explanation: explanation{
+		says: "read only connection", means: "no host that answered is of the kind that target_session_attrs demands",
+		advice: "name all servers of the cluster in host, or ask for another kind; after a fail-over try again in a minute"}},
+
+	{words: []string{"remote error: tls: certificate required"}, explanation: explanation{
+		says: "certificate required", means: "the server wants a client certificate", advice: setCert}},
+	{words: []string{"remote error: tls: bad certificate", "remote error: tls: unknown certificate", "remote error: tls: expired certificate", "remote error: tls: unsupported certificate"}, explanation: explanation{
+		says: "remote error: tls", means: "the server refused the client certificate", advice: checkCert}},
+
 	// The way to the server.
+	{or: (*failedLogin).asksDNSInVain, explanation: explanation{
+		says: "lookup …: server misbehaving", means: "the name server that this machine asks has no answer", advice: "look at the DNS of this machine; it may recover by itself"}},
 	{words: []string{"hostname resolving error", "no such host"}, explanation: explanation{
 		says: "no such host", means: "the server's name is not found here",
 		advice: "check host; a server with private access is known only where its private DNS zone is linked", readme: true}},
+	{words: []string{"connection refused"}, is: (*failedLogin).toPgBouncer, explanation: explanation{
+		says: "connection refused", means: "nothing listens at this host and port", advice: "switch PgBouncer on, by the server parameter pgbouncer.enabled, or use port 5432"}},
 	{words: []string{"connection refused"}, explanation: explanation{
 		says: "connection refused", means: "nothing listens at this host and port", advice: "check both"}},
 	{words: []string{"i/o timeout", "deadline exceeded"}, explanation: explanation{
@@ -149,21 +162,21 @@ func (f *failedLogin) foreignAudience() bool { return f.claims.foreignAudience(f
 func (f *failedLogin) ofApp() bool           { return f.claims.isApp() }
 
 // The three go by this machine's clock: for a diagnosis, never for a decision.
-func (f *failedLogin) stillValid() bool { return f.claims.Expires.time().After(f.now) }
+func (f *failedLogin) stillValid() bool { return f.claims.Expires.Time().After(f.now) }
 func (f *failedLogin) hasExpired() bool {
 	return f.claims.Expires != 0 && !f.stillValid()
 }
 func (f *failedLogin) notYetValid() bool {
-	return f.claims.NotBefore.time().After(f.now.Add(time.Second))
+	return f.claims.NotBefore.Time().After(f.now.Add(time.Second))
 }
 
 // otherTenant compares ids only: azure_tenant_id may also be a domain.
 func (f *failedLogin) otherTenant() bool {
 	asked := f.cfg.TenantID
-	return guid.MatchString(asked) && guid.MatchString(f.claims.TenantID) && !strings.EqualFold(asked, f.claims.TenantID)
+	return guid.regexp().MatchString(asked) && guid.regexp().MatchString(f.claims.TenantID) && !strings.EqualFold(asked, f.claims.TenantID)
 }
 
-func (f *failedLogin) namesGUID() bool { return guid.MatchString(f.user) }
+func (f *failedLogin) namesGUID() bool { return guid.regexp().MatchString(f.user) }
 
 func (f *failedLogin) otherCase() bool {
 	name := f.claims.userName()
@@ -191,5 +204,13 @@ func (f *failedLogin) toPgBouncer() bool {
 	return false
 }
 
-// pgBouncerPort is where flexible servers have PgBouncer.
+// asksDNSInVain tells a name server that fails from a name that it does not know.
+func (f *failedLogin) asksDNSInVain() bool {
+	_, lookup, found := strings.Cut(f.words, "lookup ")
+	return found && (strings.Contains(lookup, "server misbehaving") || strings.Contains(lookup, ":53: i/o timeout") || strings.Contains(lookup, "temporary failure in name resolution"))
+}
+
+// pgBouncerPort is where flexible servers have PgBouncer, if the server parameter
+// pgbouncer.enabled is true. Source: learn.microsoft.com, "PgBouncer in Azure Database
+// for PostgreSQL - Flexible Server", read 2026-11.
 const pgBouncerPort = 6432

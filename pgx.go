@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/azurepg/azurepg/internal/foreign"
 )
 
 // pgxBase is the default base.
@@ -163,6 +165,17 @@ func (b *pgxBase) takeOver(cc *pgx.ConnConfig, user string) {
 	demandPassword(&cc.Config)
 }
 
+// verifies reports whether the configurations that pgx really has verify servers.
+// What matters is the state of a connection, and check looks at that; this is for
+// hooks that turn the verification off, however good the server is.
+func (b *pgxBase) verifies(config *pgconn.Config) bool {
+	ok := config.TLSConfig == nil || b.floor.verifies(config.TLSConfig)
+	for _, f := range config.Fallbacks {
+		ok = ok && (f.TLSConfig == nil || b.floor.verifies(f.TLSConfig))
+	}
+	return ok
+}
+
 // open is the OpenFunc.
 func (b *pgxBase) open(ctx context.Context, login Login) (driver.Conn, error) {
 	a := b.newAttempt(login)
@@ -186,7 +199,7 @@ type pgxError struct {
 func (e *pgxError) Error() string {
 	text := strings.NewReplacer(":\n\t", ": ", "\n\t", "; ", "\n", "; ", "AfterNetConnect failed: ", "",
 		"tls error: server refused TLS connection", "the server offers no TLS, and was sent nothing").Replace(e.err.Error())
-	return "azurepg: " + cut(onlyPrintable(text, ' '), 1000)
+	return "azurepg: " + foreign.Cut(foreign.Printable(text, ' '), 1000)
 }
 
 func (e *pgxError) Unwrap() error      { return e.err }

@@ -36,6 +36,7 @@ type attempt struct {
 	mu      sync.Mutex // guards what follows
 	token   *Secret    // nil: the attempt is over
 	config  *pgconn.Config
+	spare   *hostLogin // for the first host; nil: in use
 	current *hostLogin // the one whose password is in config
 	refused bool       // a host refused the login: no other one gets the token
 	sent    bool       // and it had the token by then
@@ -50,9 +51,19 @@ type hooks struct {
 	afterConnect    pgconn.AfterConnectFunc
 }
 
+// attemptMemory is what an attempt at one host needs, in one allocation. Only here is
+// the token no pointer: what is printed of the others does not show it.
+type attemptMemory struct {
+	attempt attempt
+	token   Secret
+	first   hostLogin
+}
+
 func (b *pgxBase) newAttempt(login Login) *attempt {
-	token := login.Password
-	return &attempt{base: b, user: login.User, token: &token}
+	m := &attemptMemory{token: login.Password}
+	m.attempt.base, m.attempt.user = b, login.User
+	m.attempt.token, m.attempt.spare = &m.token, &m.first
+	return &m.attempt
 }
 
 // arm makes cc log in with a. cc is pgx's copy for one connect.
@@ -98,6 +109,8 @@ var errOtherHost = errors.New("not asked: another host has refused the login")
 func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	a.mu.Lock()
 	refused := a.refused && a.token != nil
+	login := a.spare
+	a.spare = nil
 	a.mu.Unlock()
 	if refused {
 		return nil, errOtherHost
@@ -109,7 +122,11 @@ func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	return &hostLogin{Conn: conn, attempt: a}, nil
+	if login == nil {
+		login = new(hostLogin)
+	}
+	login.Conn, login.attempt = conn, a
+	return login, nil
 }
 
 // afterNetConnect runs when TLS has been agreed on and before the start-up
@@ -122,6 +139,9 @@ func (a *attempt) afterNetConnect(ctx context.Context, config *pgconn.Config, co
 	secure, ok := conn.(*tls.Conn)
 	if !ok {
 		return conn, fmt.Errorf("%w: this connection has none", ErrInsecureTLS)
+	}
+	if !a.base.verifies(config) {
+		return conn, fmt.Errorf("%w: a hook has replaced the TLSConfig by one that does not verify", ErrInsecureTLS)
 	}
 	if err := a.base.floor.handshake(ctx, secure); err != nil {
 		return conn, err
@@ -160,10 +180,20 @@ func demandPassword(config *pgconn.Config) {
 // buildFrontend puts a loginWriter between pgx and its connection, to see the
 // password leave. pgx calls it right after afterNetConnect.
 func (a *attempt) buildFrontend(r io.Reader, w io.Writer) *pgproto3.Frontend {
+	return a.hooks.buildFrontend(r, a.newWriter(w))
+}
+
+// newWriter returns the loginWriter of the present host, or another one if that is in
+// use: who calls BeforeConnect by himself may connect twice with the same cc.
+func (a *attempt) newWriter(w io.Writer) *loginWriter {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	login := a.current
-	a.mu.Unlock()
-	return a.hooks.buildFrontend(r, &loginWriter{w: w, login: login})
+	if login == nil || login.writer.w != nil {
+		return &loginWriter{w: w, login: login}
+	}
+	login.writer = loginWriter{w: w, login: login}
+	return &login.writer
 }
 
 // end forgets the token, and returns whether a host refused it.
@@ -171,7 +201,10 @@ func (a *attempt) end() (refusedToken bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.takeBack(a.current)
-	a.token = nil
+	if a.token != nil {
+		*a.token = "" // its memory lives as long as the connection
+		a.token = nil
+	}
 	return a.refused && a.sent
 }
 
@@ -211,7 +244,7 @@ func (a *attempt) noteRefusal(err *pgconn.PgError) bool {
 	a.takeBack(a.current)
 	token, sent := string(*a.token), a.current.sent
 	hideToken(err, token)
-	refused := strings.HasPrefix(err.Code, "28")
+	refused := isRefusal(err.Code, err.Message)
 	if refused {
 		a.refused, a.sent = true, sent
 	}
@@ -252,6 +285,8 @@ type hostLogin struct {
 
 	sent bool // a password message has left; guarded by attempt.mu
 	in   bool // and after it another message: the server has let us in; likewise
+
+	writer loginWriter // of this connection; its w is nil until then, guarded by attempt.mu
 }
 
 // Close closes the TCP connection.

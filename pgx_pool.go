@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -26,20 +27,21 @@ func (c *Connector) BeforeConnect(ctx context.Context, cc *pgx.ConnConfig) error
 	if c.pgx == nil {
 		return errNotPgx
 	}
-	login, err := c.poolLogin(ctx)
+	t, err := c.poolLogin(ctx)
 	if err != nil {
 		return err
 	}
-	a := c.pgx.newAttempt(login)
+	a := c.pgx.newAttempt(t.login)
 	a.onSuccess = c.succeeded
 	a.onRefused = func(token string, server *pgconn.PgError, sent bool) {
-		f := c.failedLogin(Login{User: login.User, Password: Secret(token)}, server)
-		c.logRefusal(f.user, f.explain(), server, sent)
+		c.refused.Add(1)
+		f := c.failedLogin(Login{User: t.login.User, Password: Secret(token)}, server)
+		c.logRefused(t, server, sent, f.explain())
 		if sent {
 			c.poolRefused(token)
 		}
 	}
-	login.Password = "" // the closure above keeps login
+	t.login.Password = "" // the closure above keeps t
 	disarm(cc)
 	a.arm(cc)
 	cc.TLSConfig = cc.TLSConfig.Clone() // cc is the caller's to change
@@ -49,30 +51,35 @@ func (c *Connector) BeforeConnect(ctx context.Context, cc *pgx.ConnConfig) error
 	return nil
 }
 
-// poolLogin is login, but with a new token if the last one was refused: unlike
+// poolLogin is Login, but with a new token if the last one was refused: unlike
 // Connect, BeforeConnect learns of that only afterwards.
-func (c *Connector) poolLogin(ctx context.Context) (Login, error) {
-	token, err := c.tokens.Token(ctx)
+func (c *Connector) poolLogin(ctx context.Context) (try, error) {
+	login, err := c.Login(ctx)
 	if err != nil {
-		return Login{}, err
+		return try{}, err
 	}
-	if refused := c.lastRefused.Load(); refused != nil && *refused == token.Token {
-		next, err := c.tokens.replace(ctx, token.Token, !c.hopeless.Load())
+	attempt, asked := 1, time.Now()
+	if refused := c.lastRefused.Load(); refused != nil && *refused == string(login.Password) {
+		next, err := c.tokens.replace(ctx, *refused, !c.hopeless.Load())
 		var noToken *TokenError
 		switch {
-		case err == nil:
-			token = next
-			c.logRetry(c.cfg.User)
 		case errors.As(err, &noToken):
-			return Login{}, err
-		default: // the old one may be good by now
+			return try{}, err
+		case err != nil: // the old one may be good by now
 			if isFinal(err) {
 				c.hopeless.Store(true)
 			}
-			c.logNoRetry(c.cfg.User, err)
+			c.logNoRetry(try{login, 1, asked}, err)
+		default:
+			if login, err = c.loginWith(next); err != nil {
+				return try{}, err
+			}
+			attempt = 2
+			c.retried.Add(1)
+			c.logRetry(try{login, 2, asked})
 		}
 	}
-	return c.loginWith(token.Token)
+	return try{login, attempt, time.Now()}, nil
 }
 
 // poolRefused remembers which token was refused. A second one means that the

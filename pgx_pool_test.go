@@ -23,11 +23,11 @@ func poolConnector(t *testing.T) *Connector {
 // loginForTest is what a pool does to connect, up to the server's answer.
 func (c *Connector) loginForTest(t *testing.T) string {
 	t.Helper()
-	login, err := c.poolLogin(t.Context())
+	try, err := c.poolLogin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(login.Password)
+	return string(try.login.Password)
 }
 
 func TestPoolWithAWrongRoleForcesOneFetch(t *testing.T) {

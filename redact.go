@@ -6,7 +6,8 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/azurepg/azurepg/internal/foreign"
 )
 
 // Secret is a text that must not be printed: fmt, log/slog and encoding/json
@@ -44,30 +45,12 @@ func quoteForeign(s string) string { return strconv.Quote(cutForeign(s)) }
 
 // cutForeign is for a log attribute, which the handler quotes: redacted and cut.
 func cutForeign(s string) string {
-	return cut(Redact(strings.TrimSpace(s)), foreignLimit)
+	return foreign.Cut(Redact(strings.TrimSpace(s)), foreignLimit)
 }
 
-// cut returns s, at most about limit bytes of it.
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit] + "…"
-}
-
-// onlyPrintable returns s with another character in place of each that could move
-// a cursor or turn the direction of a line.
-func onlyPrintable(s string, instead rune) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return instead
-		}
-		return r
-	}, s)
-}
+// printable is for a place that has quotes of its own, such as SQL: redacted, cut,
+// and on one line.
+func printable(s string) string { return foreign.Printable(cutForeign(s), '?') }
 
 // logText is err's text for a log line that names azurepg and the credential by
 // itself.

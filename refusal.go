@@ -24,10 +24,23 @@ func refusal(err error) (server sqlStateError, sent bool) {
 	return server, !errors.As(err, &asked) || asked.PasswordSent()
 }
 
-// findRefusal walks the tree of err for a code of class 28, where errors.As
-// would stop at the first code.
+// isRefusal reports whether a server's error, with its code, is a verdict on the token or
+// the role. PgBouncer says so with a code that it also has for packets it cannot read, a
+// token that is too long for it among them.
+func isRefusal(code, words string) bool {
+	return strings.HasPrefix(code, class28) ||
+		code == protocolViolation && strings.Contains(words, "password authentication failed")
+}
+
+const (
+	protocolViolation = "08P01"
+	invalidPassword   = "28P01"
+)
+
+// findRefusal walks the tree of err for a refusal, where errors.As would stop at the
+// first code.
 func findRefusal(err error) sqlStateError {
-	if e, ok := err.(sqlStateError); ok && strings.HasPrefix(e.SQLState(), "28") {
+	if e, ok := err.(sqlStateError); ok && isRefusal(e.SQLState(), e.Error()) {
 		return e
 	}
 	switch e := err.(type) {
@@ -56,12 +69,20 @@ type failedLogin struct {
 }
 
 func (c *Connector) failedLogin(login Login, err error) *failedLogin {
-	f := &failedLogin{cfg: c.cfg, scope: c.tokens.scope, user: login.User, length: len(login.Password),
-		words: strings.ToLower(err.Error()), now: time.Now()}
+	f := newFailedLogin(c.cfg, err)
+	f.scope, f.user, f.length = c.tokens.scope, login.User, len(login.Password)
 	f.claims, _ = readClaims(string(login.Password))
+	return f
+}
+
+func newFailedLogin(cfg *Config, err error) *failedLogin {
+	f := &failedLogin{cfg: cfg, words: strings.ToLower(err.Error()), now: time.Now()}
 	var server sqlStateError
 	if errors.As(err, &server) {
 		f.state = server.SQLState()
+		if f.state == protocolViolation && isRefusal(f.state, f.words) {
+			f.state = invalidPassword // which PgBouncer means
+		}
 	}
 	return f
 }
@@ -76,12 +97,17 @@ func newAuthError(f *failedLogin, server sqlStateError, err error, sent bool) *A
 // loginError is a base driver's error with an explanation around it, of a login
 // that failed for another reason than the token or the role.
 type loginError struct {
-	text string
-	err  error
+	text   string
+	advice string
+	err    error
 }
 
 func (e *loginError) Error() string { return e.text }
 func (e *loginError) Unwrap() error { return e.err }
+
+// Advice returns the explanation alone, for what shows the base driver's error by
+// other means, as the proxy of cmd/azurepg does.
+func (e *loginError) Advice() string { return e.advice }
 
 // explainLogin returns err with what is known about it, or as it is. An error of
 // TLS has its explanation already.
@@ -95,7 +121,7 @@ func explainLogin(f *failedLogin, err error) error {
 	if _, ours := err.(*pgxError); ours { // one safe line
 		text = err.Error()
 	}
-	return &loginError{text + ": " + advice, err}
+	return &loginError{text + ": " + advice, advice, err}
 }
 
 // explain returns cause and advice of the first row that fits, or "".
@@ -119,7 +145,7 @@ func (f *failedLogin) fault() *loginFault {
 func (f *failedLogin) facts() map[string]string {
 	c := f.claims
 	oid := "<object id>"
-	if guid.MatchString(c.ObjectID) {
+	if guid.regexp().MatchString(c.ObjectID) {
 		oid = c.ObjectID
 	}
 	audience, tenant := "another service", "an unknown one"
@@ -133,7 +159,7 @@ func (f *failedLogin) facts() map[string]string {
 		"role": sqlLiteral(f.user), "rolename": sqlName(f.user), "database": sqlName(f.database()),
 		"oid": oid, "type": c.roleType(), "name": quoteForeign(c.userName()),
 		"audience": audience, "scope": quoteForeign(f.scope), "tenant": tenant, "length": strconv.Itoa(f.length),
-		"ago": span(f.now.Sub(c.Expires.time())), "left": span(c.Expires.time().Sub(f.now)), "early": span(c.NotBefore.time().Sub(f.now)),
+		"ago": span(f.now.Sub(c.Expires.Time())), "left": span(c.Expires.Time().Sub(f.now)), "early": span(c.NotBefore.Time().Sub(f.now)),
 	}
 }
 

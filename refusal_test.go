@@ -95,8 +95,14 @@ func TestEveryFailedLoginIsExplained(t *testing.T) {
 		{name: "no CONNECT, and the database is named after the role", err: serverError(`42501 permission denied for database "X"`), says: []string{`grant connect on database "X" to "X"`}},
 		{name: "no database", err: serverError(`3D000 database "X" does not exist`), says: []string{"set the database"}},
 		{name: "starting", err: serverError("57P03 the database system is starting up"), says: []string{"try again"}},
+		{name: "a standby", err: errors.New("ValidateConnect failed: read only connection"), says: []string{"target_session_attrs"}},
+		{name: "DNS fails", err: errors.New("hostname resolving error: lookup x on 192.0.2.53:53: server misbehaving"), says: []string{"DNS of this machine"}},
+		{name: "DNS is silent", err: errors.New("hostname resolving error: lookup x: read udp 192.0.2.1:4->192.0.2.53:53: i/o timeout"), says: []string{"DNS of this machine"}},
 		{name: "no such host", err: errors.New("hostname resolving error: lookup x: no such host"), says: []string{"private DNS zone"}},
-		{name: "refused", err: errors.New("dial tcp 192.0.2.1:5432: connect: connection refused"), says: []string{"nothing listens"}},
+		{name: "refused", err: errors.New("dial tcp 192.0.2.1:5432: connect: connection refused"), says: []string{"nothing listens", "check both"}},
+		{name: "refused, at PgBouncer's port", err: errors.New("dial tcp 192.0.2.1:6432: connect: connection refused"), cfg: Config{Hosts: []Host{{Name: "h", Port: 6432}}}, says: []string{"pgbouncer.enabled", "5432"}},
+		{name: "no client certificate", err: errors.New("failed to receive message: remote error: tls: certificate required"), says: []string{"wants a client certificate", "set sslcert and sslkey"}},
+		{name: "client certificate refused", err: errors.New("failed to receive message: remote error: tls: unknown certificate authority"), says: []string{"refused the client certificate", "authority of sslcert"}},
 		{name: "no answer", err: errors.New("timeout: context deadline exceeded"), says: []string{"firewall"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -153,7 +159,7 @@ func wantSafeLine(t *testing.T, err error, secrets ...string) {
 }
 
 func TestWhatNoRowExplainsStaysAsItIs(t *testing.T) {
-	for _, err := range []error{errors.New("boom"), serverError("22023 unrecognized"), serverError("08P01 on another port"), &tlsError{"TLS: connection refused", nil}} {
+	for _, err := range []error{errors.New("boom"), serverError("22023 unrecognized"), serverError("08P01 on another port"), &tlsError{"connection refused", nil}} {
 		c := &Connector{cfg: &Config{}, tokens: NewTokenCache(nil, nil)}
 		if got := explainLogin(c.failedLogin(Login{User: "X", Password: "t"}, err), err); got != err {
 			t.Errorf("%v became %v", err, got)

@@ -3,12 +3,14 @@ package azurepg
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/azurepg/azurepg/tlsfiles"
@@ -26,6 +28,11 @@ type floor struct {
 	configs []*tls.Config   // one for each host
 	roots   *tlsfiles.Files // verify by the file of sslrootcert; nil: there is none
 	timeout time.Duration   // for one dial; zero: none
+
+	// verified are the certificates that a handshake by one of configs has last
+	// verified by roots, until check has looked: those of that connection alone have
+	// the same memory.
+	verified atomic.Pointer[*x509.Certificate]
 }
 
 // tlsFromCode is the mode of a floor whose TLSConfig verifies by itself
@@ -93,6 +100,15 @@ func (f *floor) config(t *tls.Config, h Host) *tls.Config {
 	if f.direct {
 		t.NextProtos = []string{"postgresql"}
 	}
+	if verify := t.VerifyConnection; verify != nil && f.roots != nil {
+		t.VerifyConnection = func(state tls.ConnectionState) error {
+			if err := verify(state); err != nil {
+				return err
+			}
+			f.verified.Store(&state.PeerCertificates[0])
+			return nil
+		}
+	}
 	return t
 }
 
@@ -102,12 +118,17 @@ func (f *floor) checkStatic() error {
 		if t == nil || t.MinVersion < tls.VersionTLS12 || t.MaxVersion != 0 && t.MaxVersion < t.MinVersion {
 			return &DSNError{Key: "TLSConfig", Err: fmt.Errorf("%w: TLS 1.2 or newer must be possible", ErrInsecureTLS)}
 		}
-		byFunc := t.VerifyConnection != nil && (f.roots != nil || f.mode == tlsFromCode)
-		if t.InsecureSkipVerify && !byFunc && (f.mode != sslRequire || f.azure) {
+		if !f.verifies(t) {
 			return &DSNError{Key: "sslmode", Err: fmt.Errorf("%w: host %d would not be verified", ErrInsecureTLS, i+1)}
 		}
 	}
 	return nil
+}
+
+// verifies reports whether t verifies a server, or need not.
+func (f *floor) verifies(t *tls.Config) bool {
+	byFunc := t.VerifyConnection != nil && (f.roots != nil || f.mode == tlsFromCode)
+	return !t.InsecureSkipVerify || byFunc || f.mode == sslRequire && !f.azure
 }
 
 // handshake completes the handshake on conn and checks its outcome.
@@ -159,9 +180,12 @@ func (f *floor) check(state tls.ConnectionState) error {
 	return err
 }
 
-// verify verifies the certificate once more, by the file of sslrootcert, as the
-// mode demands and for one of the hosts.
+// verify verifies the certificate by the file of sslrootcert, as the mode demands and
+// for one of the hosts, unless the handshake has just done so.
 func (f *floor) verify(state tls.ConnectionState) (err error) {
+	if f.verified.CompareAndSwap(&state.PeerCertificates[0], nil) {
+		return nil
+	}
 	for _, t := range f.configs {
 		if err = f.roots.Verify(state, t.ServerName); err == nil {
 			return nil
@@ -193,7 +217,7 @@ func (f *floor) dial(ctx context.Context, network, address string) (net.Conn, er
 
 // dialHost opens a verified TLS connection to host i.
 func (f *floor) dialHost(ctx context.Context, network string, i int) (_ net.Conn, err error) {
-	if f.timeout > 0 {
+	if end, ok := ctx.Deadline(); f.timeout > 0 && (!ok || time.Until(end) > f.timeout) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, f.timeout)
 		defer cancel()

@@ -8,11 +8,11 @@ import (
 
 // tlsError is a failure to reach the floor, with what to do about it.
 type tlsError struct {
-	text string
-	err  error
+	advice string
+	err    error
 }
 
-func (e *tlsError) Error() string { return e.text }
+func (e *tlsError) Error() string { return "TLS: " + e.advice }
 func (e *tlsError) Unwrap() error { return e.err }
 
 // tlsFault is a way to miss the floor: a kind, or words of an error of ours, where
@@ -26,6 +26,13 @@ type tlsFault struct {
 func ofAzure(f *floor) bool   { return f.azure }
 func withRoots(f *floor) bool { return f.roots != nil }
 func isDirect(f *floor) bool  { return f.direct }
+
+// With TLS 1.3 a server looks at the client's certificate when the handshake is over for
+// the client: then the login fails.
+const (
+	setCert   = "set sslcert and sslkey to the files of one that an authority which the server trusts has signed"
+	checkCert = "check that the server trusts the authority of sslcert, and that sslcert has not ended"
+)
 
 // The first row that fits counts.
 var tlsFaults = []tlsFault{
@@ -51,8 +58,8 @@ var tlsFaults = []tlsFault{
 	{kind: explain.TooOld, explanation: explanation{
 		says: "protocol version not supported", means: "{error}: the server speaks nothing as new as ssl_min_protocol_version demands, and was sent nothing",
 		advice: "let it speak TLS 1.2 or newer; Azure's servers do, so check host and port"}},
-	{kind: explain.CertMissing, explanation: explanation{says: "certificate required", advice: "set sslcert and sslkey to the files of one that the server's authority has signed"}},
-	{kind: explain.CertRefused, explanation: explanation{says: "remote error: tls", advice: "check that the server trusts the authority of sslcert, and how long that is valid"}},
+	{kind: explain.CertMissing, explanation: explanation{says: "certificate required", advice: setCert}},
+	{kind: explain.CertRefused, explanation: explanation{says: "remote error: tls", advice: checkCert}},
 	{explanation: explanation{
 		says: "offers no TLS", means: "{error}; nothing was sent", advice: "check host and port, Azure's servers always speak TLS; on a server of your own set ssl = on"}},
 	{explanation: explanation{
@@ -66,7 +73,7 @@ func (f *floor) explain(err error) error {
 	if row == nil {
 		return err
 	}
-	return &tlsError{text: "TLS: " + row.whole().text(explain.Facts(err, quoteForeign)), err: err}
+	return &tlsError{advice: row.whole().text(explain.Facts(err, quoteForeign)), err: err}
 }
 
 func (f *floor) fault(err error) *tlsFault {

@@ -34,28 +34,28 @@ func TestEveryTLSFaultIsExplained(t *testing.T) {
 	met := map[*tlsFault]bool{}
 	for _, row := range []struct {
 		name  string
-		floor floor
+		floor *floor
 		err   error
 		says  []string
 	}{
-		{"Azure, authority", floor{azure: true}, authority, []string{names, issuer, "leave sslrootcert out", "somebody is in between"}},
-		{"roots, authority", floor{roots: new(tlsfiles.Files)}, authority, []string{names, issuer, "not in the file of sslrootcert"}},
-		{"authority", floor{}, authority, []string{names, issuer, "set sslrootcert"}},
-		{"authority of an intermediate certificate", floor{}, unverified, []string{names, issuer, "set sslrootcert"}},
-		{"authority without a certificate", floor{}, x509.UnknownAuthorityError{}, []string{"set sslrootcert"}},
-		{"Azure, name", floor{azure: true}, otherName, []string{`not for "x.example.org" but for ` + names, "under azure.com"}},
-		{"name", floor{}, otherName, []string{`not for "x.example.org" but for ` + names, "hostaddr", "verify-ca"}},
-		{"name of a certificate that has none", floor{}, x509.HostnameError{Certificate: middle, Host: "x"}, []string{`no subjectAltName`, `"CN=middle"`, "verify-ca"}},
-		{"expired", floor{}, &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Cert: leaf, Reason: x509.Expired}}, []string{names, issuer, "from 1970-01-01T00:00:00Z to 2001-09-09T01:46:40Z", "set the clock"}},
-		{"not yet valid", floor{}, x509.CertificateInvalidError{Cert: future, Reason: x509.Expired}, []string{issuer, "not valid yet", "from 9999-01-01T00:00:00Z", "set the clock"}},
-		{"usage", floor{}, x509.CertificateInvalidError{Cert: leaf, Reason: x509.IncompatibleUsage}, []string{names, issuer, "server authentication"}},
-		{"no TLS, direct", floor{direct: true}, record, []string{"PostgreSQL 17", "sslnegotiation=direct"}},
-		{"no TLS after it was agreed on", floor{}, record, []string{"does not speak TLS here", "check host and port"}},
-		{"old TLS", floor{}, errors.New("tls: server selected unsupported protocol version 301; remote error: tls: protocol version not supported"), []string{"ssl_min_protocol_version", "was sent nothing"}},
-		{"no client certificate", floor{}, remote("certificate required"), []string{"wants a client certificate", "sslcert and sslkey"}},
-		{"client certificate refused", floor{}, remote("unknown certificate authority"), []string{"refused the client certificate", "authority of sslcert"}},
-		{"no TLS", floor{}, fmt.Errorf("%w: the server offers no TLS", ErrInsecureTLS), []string{"nothing was sent", "ssl = on"}},
-		{"below the floor", floor{}, fmt.Errorf("%w: the handshake is not complete", ErrInsecureTLS), []string{"nothing was sent"}},
+		{"Azure, authority", &floor{azure: true}, authority, []string{names, issuer, "leave sslrootcert out", "somebody is in between"}},
+		{"roots, authority", &floor{roots: new(tlsfiles.Files)}, authority, []string{names, issuer, "not in the file of sslrootcert"}},
+		{"authority", &floor{}, authority, []string{names, issuer, "set sslrootcert"}},
+		{"authority of an intermediate certificate", &floor{}, unverified, []string{names, issuer, "set sslrootcert"}},
+		{"authority without a certificate", &floor{}, x509.UnknownAuthorityError{}, []string{"set sslrootcert"}},
+		{"Azure, name", &floor{azure: true}, otherName, []string{`not for "x.example.org" but for ` + names, "under azure.com"}},
+		{"name", &floor{}, otherName, []string{`not for "x.example.org" but for ` + names, "hostaddr", "verify-ca"}},
+		{"name of a certificate that has none", &floor{}, x509.HostnameError{Certificate: middle, Host: "x"}, []string{`no subjectAltName`, `"CN=middle"`, "verify-ca"}},
+		{"expired", &floor{}, &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Cert: leaf, Reason: x509.Expired}}, []string{names, issuer, "from 1970-01-01T00:00:00Z to 2001-09-09T01:46:40Z", "set the clock"}},
+		{"not yet valid", &floor{}, x509.CertificateInvalidError{Cert: future, Reason: x509.Expired}, []string{issuer, "not valid yet", "from 9999-01-01T00:00:00Z", "set the clock"}},
+		{"usage", &floor{}, x509.CertificateInvalidError{Cert: leaf, Reason: x509.IncompatibleUsage}, []string{names, issuer, "server authentication"}},
+		{"no TLS, direct", &floor{direct: true}, record, []string{"PostgreSQL 17", "sslnegotiation=direct"}},
+		{"no TLS after it was agreed on", &floor{}, record, []string{"does not speak TLS here", "check host and port"}},
+		{"old TLS", &floor{}, errors.New("tls: server selected unsupported protocol version 301; remote error: tls: protocol version not supported"), []string{"ssl_min_protocol_version", "was sent nothing"}},
+		{"no client certificate", &floor{}, remote("certificate required"), []string{"wants a client certificate", "sslcert and sslkey"}},
+		{"client certificate refused", &floor{}, remote("unknown certificate authority"), []string{"refused the client certificate", "authority of sslcert"}},
+		{"no TLS", &floor{}, fmt.Errorf("%w: the server offers no TLS", ErrInsecureTLS), []string{"nothing was sent", "ssl = on"}},
+		{"below the floor", &floor{}, fmt.Errorf("%w: the handshake is not complete", ErrInsecureTLS), []string{"nothing was sent"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			fault := row.floor.fault(row.err)

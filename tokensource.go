@@ -24,6 +24,7 @@ type tokenSource struct {
 
 	timeout time.Duration
 	answer  atomic.Pointer[answer] // the last one to the fetch under way; nil: none yet
+	ahead   atomic.Int64           // nanoseconds by which the service's clock is ahead; 0: it did not say
 
 	mu         sync.Mutex // guards credential
 	credential azcore.TokenCredential
@@ -42,6 +43,7 @@ type answer struct {
 func (s *tokenSource) Do(req *policy.Request) (*http.Response, error) {
 	s.answer.Store(nil)
 	resp, err := req.Next()
+	s.noteClock(resp)
 	var (
 		fault *net.OpError // "dial tcp …", without the URL
 		cert  *tls.CertificateVerificationError
@@ -55,6 +57,17 @@ func (s *tokenSource) Do(req *policy.Request) (*http.Response, error) {
 		s.answer.Store(&answer{fault: cert.Error()})
 	}
 	return resp, err
+}
+
+// noteClock compares the clock of the service with this machine's. Its Date is cut to a
+// second.
+func (s *tokenSource) noteClock(resp *http.Response) {
+	if resp == nil {
+		return
+	}
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		s.ahead.Store(int64(time.Until(date.Add(time.Second / 2))))
+	}
 }
 
 // timeoutError is for a fetch that took too long.

@@ -49,7 +49,7 @@
 //	identity endpoints   ManagedIdentityEndpoint.SetLimits, KeepTokens
 //	az                   AzureCLI.SignOut, SetRefusal
 //	the server           Postgres.Stop and Start, Crash, SetBlackHole, KillConnections, SetMaxConnections,
-//	                     SetTLSVersions, RejectBefore, AddPasswordRole
+//	                     SetTLSVersions, SetCertificate, SetClientAuthority, RejectBefore, AddPasswordRole
 //	standbys             Postgres.AddStandby, Promote, Follow
 //	its refusals         Postgres.SetRefusal (SQLSTATE), SetWording
 //

@@ -164,10 +164,13 @@ func (p *Postgres) refuse(err error) *pgproto3.ErrorResponse {
 	if r := (*refusal)(nil); errors.As(err, &r) {
 		p.refusals++
 		p.lastRefusal = r.reason
-		if r.code == "" {
-			return fatal(p.refusalCode, r.message)
+		switch {
+		case r.code != "":
+			return fatal(r.code, r.message)
+		case p.refusalCode == pgBouncersRefusal:
+			return fatal(p.refusalCode, "password authentication failed")
 		}
-		return fatal(r.code, r.message)
+		return fatal(p.refusalCode, r.message)
 	}
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
 		p.refusals++

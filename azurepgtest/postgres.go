@@ -14,7 +14,7 @@ import (
 // every other way to log in, but for roles of [Postgres.AddPasswordRole].
 //
 // Its certificate is for localhost, 127.0.0.1 and ::1; it speaks TLS 1.2 and later
-// ([Postgres.SetTLSVersions]), after an SSLRequest or directly.
+// ([Postgres.SetTLSVersions], [Postgres.SetCertificate], [Postgres.SetClientAuthority]), after an SSLRequest or directly.
 type Postgres struct {
 	Host   string // as in the certificate: localhost where that surely means 127.0.0.1, else 127.0.0.1
 	Port   int
@@ -36,6 +36,8 @@ type Postgres struct {
 	unlisten func()       // closes it and cuts logins under way
 	standbys []*standby
 
+	ownCertificate tls.Certificate // set before the first login
+
 	mu             sync.Mutex // guards all below
 	tls            *tls.Config
 	databases      []string              // made here
@@ -51,7 +53,10 @@ type Postgres struct {
 }
 
 // defaultRefusal is invalid_password.
-const defaultRefusal = "28P01"
+const (
+	defaultRefusal    = "28P01"
+	pgBouncersRefusal = "08P01" // seen with PgBouncer 1.18, 1.24 and 1.26
+)
 
 func newPostgres(cloud Cloud, d *directory, caFile string) *Postgres {
 	p := &Postgres{
@@ -80,7 +85,7 @@ func (p *Postgres) open(ctx context.Context, dir string, w *watchdog, certificat
 
 // openFront opens the front of a server that answers.
 func (p *Postgres) openFront(ctx context.Context, certificate tls.Certificate) (err error) {
-	p.Host = loopbackName(ctx)
+	p.Host, p.ownCertificate = loopbackName(ctx), certificate
 	p.tls = &tls.Config{
 		Certificates: []tls.Certificate{certificate},
 		MinVersion:   tls.VersionTLS12,
@@ -139,6 +144,8 @@ func loopbackName(ctx context.Context) string {
 func (p *Postgres) Addr() string { return net.JoinHostPort(p.Host, fmt.Sprint(p.Port)) }
 
 // SetRefusal sets the SQLSTATE with which tokens are refused; "" is the default, 28P01.
+// 08P01 is that of PgBouncer, and comes with its words, which are the same for every
+// reason: "password authentication failed".
 func (p *Postgres) SetRefusal(sqlstate string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -66,7 +66,7 @@ func (p *process) start() error {
 	defer log.Close() // the child has its own
 	cmd := p.command(context.Background(), "postgres",
 		"-D", p.data, "-p", fmt.Sprint(socketPort), "-k", `"`+strings.ReplaceAll(p.socketDir, `"`, `""`)+`"`, // a list
-		"-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=32MB",
+		"-c", "listen_addresses=", "-c", "max_connections=1200", "-c", "shared_buffers=32MB",
 		// Nothing here outlives a crash.
 		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off",
 		"-c", "autovacuum=off")

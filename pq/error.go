@@ -2,10 +2,11 @@ package pq
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 
 	"github.com/lib/pq"
+
+	"github.com/azurepg/azurepg/internal/foreign"
 )
 
 // connectError is why no host would do. *pq.Error is reachable through it.
@@ -26,9 +27,15 @@ func (e *connectError) final() bool {
 	if !errors.As(e.errs[len(e.errs)-1], &server) {
 		return false
 	}
-	const invalidCatalogName, insufficientPrivilege = "3D000", "42501"
-	code := server.SQLState()
-	return strings.HasPrefix(code, "28") || code == invalidCatalogName || code == insufficientPrivilege
+	const protocolViolation, invalidCatalogName, insufficientPrivilege = "08P01", "3D000", "42501"
+	switch code := server.SQLState(); code {
+	case invalidCatalogName, insufficientPrivilege:
+		return true
+	case protocolViolation: // PgBouncer refuses a login with it, and says it of other things too
+		return strings.Contains(server.Message, "password authentication failed")
+	default:
+		return strings.HasPrefix(code, "28")
+	}
 }
 
 // Error is one line. What a server said in it is foreign: it is cut, and cannot
@@ -42,17 +49,7 @@ func (e *connectError) Error() string {
 		}
 		b.WriteString(h.address + ": " + strings.TrimPrefix(e.errs[i].Error(), "azurepg: "))
 	}
-	text := strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, b.String())
-	const limit = 1000
-	if len(text) > limit {
-		text = strings.ToValidUTF8(text[:limit], "") + "…"
-	}
-	return text
+	return foreign.Cut(foreign.Printable(b.String(), '?'), 1000)
 }
 
 func (e *connectError) Unwrap() []error    { return e.errs }

@@ -1,12 +1,13 @@
 package pq
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"strings"
+	"slices"
 )
 
 // guard is the connection that lib/pq logs in on, above TLS. Until the server is
@@ -20,6 +21,7 @@ type guard struct {
 	net.Conn
 	state   loginState
 	token   string // empty: the attempt is over
+	buffer  []byte // holds one message of the server's; nil: the login is over
 	pending []byte // what the server said and lib/pq has not read yet
 	err     error  // why this login cannot go on
 
@@ -70,7 +72,7 @@ func (g *guard) Read(p []byte) (int, error) {
 	}
 	n := copy(p, g.pending)
 	if g.pending = g.pending[n:]; g.state == ready && len(g.pending) == 0 {
-		g.state = over
+		g.state, g.buffer = over, nil
 	}
 	return n, nil
 }
@@ -109,27 +111,39 @@ func (g *guard) sendToken() error {
 // than that, so that nothing stays here when the login is over.
 func (g *guard) receive() ([]byte, error) {
 	for {
-		var header [5]byte
-		if _, err := io.ReadFull(g.Conn, header[:]); err != nil {
-			return nil, closedError(err)
-		}
-		length := int64(binary.BigEndian.Uint32(header[1:])) - 4
-		if length < 0 || length > maxMessage {
-			return nil, errNoMessage
-		}
-		body := make([]byte, length)
-		if _, err := io.ReadFull(g.Conn, body); err != nil {
-			return nil, closedError(err)
-		}
-		if header[0] == msgNotice {
-			continue // nobody can have asked for notices yet
-		}
-		body, err := g.admit(header[0], body)
+		kind, body, err := g.message()
 		if err != nil {
 			return nil, err
 		}
-		return append(appendMessage(nil, header[0], len(body)), body...), nil
+		if kind == msgNotice {
+			continue // nobody can have asked for notices yet
+		}
+		if body, err = g.admit(kind, body); err != nil {
+			return nil, err
+		}
+		// The body, or what is left of it, is where it belongs already, or somewhere else.
+		head := binary.BigEndian.AppendUint32(append(g.buffer[:0], kind), uint32(len(body))+4)
+		g.buffer = append(head, body...)
+		return g.buffer, nil
 	}
+}
+
+// message reads the next message into the buffer.
+func (g *guard) message() (kind byte, body []byte, err error) {
+	const head, usual = 5, 512
+	g.buffer = slices.Grow(g.buffer[:0], usual)[:head]
+	if _, err := io.ReadFull(g.Conn, g.buffer); err != nil {
+		return 0, nil, closedError(err)
+	}
+	length := int64(binary.BigEndian.Uint32(g.buffer[1:])) - 4
+	if length < 0 || length > maxMessage {
+		return 0, nil, errNoMessage
+	}
+	g.buffer = slices.Grow(g.buffer, int(length))[:head+length]
+	if _, err := io.ReadFull(g.Conn, g.buffer[head:]); err != nil {
+		return 0, nil, closedError(err)
+	}
+	return g.buffer[0], g.buffer[head:], nil
 }
 
 // admit returns the body of a message as lib/pq may see it. It checks the form as
@@ -140,7 +154,7 @@ func (g *guard) admit(kind byte, body []byte) ([]byte, error) {
 	case msgError:
 		return hideToken(body, g.token)
 	case msgParameterStatus:
-		if parts := strings.SplitAfter(string(body), "\x00"); len(parts) != 3 || parts[2] != "" {
+		if bytes.Count(body, []byte{0}) != 2 || body[len(body)-1] != 0 {
 			return nil, errNoMessage
 		}
 		fixed = 0

@@ -1,7 +1,6 @@
 package tlsfiles
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"log/slog"
@@ -30,15 +29,10 @@ func (w *expiryWatch) look(name string, cert *x509.Certificate) {
 	if !reached || !w.due(cert, mark) {
 		return
 	}
-	level, words := slog.LevelWarn, "azurepg: TLS: a certificate is about to end"
-	if left <= 0 {
-		level, words = slog.LevelError, "azurepg: TLS: a certificate has ended"
-	}
-	subject := cut(cert.Subject.String())
-	w.logger.LogAttrs(context.Background(), level, words, slog.String("file", name), slog.String("subject", subject),
-		slog.Time("not_after", cert.NotAfter), slog.Int("days_left", int(left/day)))
+	e := Expiry{Name: name, Subject: show(cert.Subject.String()), NotAfter: cert.NotAfter, Left: left}
+	logExpiry(w.logger, e)
 	if w.call != nil {
-		w.call(Expiry{Name: name, Subject: subject, NotAfter: cert.NotAfter, Left: left})
+		w.call(e)
 	}
 }
 

@@ -3,9 +3,9 @@ package tlsfiles
 import (
 	"errors"
 	"strconv"
-	"strings"
 
 	"github.com/azurepg/azurepg/internal/explain"
+	"github.com/azurepg/azurepg/internal/foreign"
 )
 
 // fault is a failure with its explanation.
@@ -57,14 +57,10 @@ func (f *Files) Explain(err error) error {
 	return &fault{text: "TLS: " + explain.Fill(kind.Means()+": "+what, facts), err: err}
 }
 
-// quote makes foreign text fit to print: on one line, in quotes, at most about 200
-// bytes of it.
-func quote(s string) string { return strconv.Quote(cut(s)) }
+// foreignLimit is how many bytes of a foreign text are shown.
+const foreignLimit = 200
 
-func cut(s string) string {
-	const limit = 200
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "") + "…"
-}
+// quote makes foreign text fit to stand in a sentence, show on its own.
+func quote(s string) string { return strconv.Quote(foreign.Cut(s, foreignLimit)) }
+
+func show(s string) string { return foreign.Printable(foreign.Cut(s, foreignLimit), '?') }

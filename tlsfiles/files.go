@@ -101,7 +101,7 @@ func (f *Files) Config(serverName string) *tls.Config {
 				return f.Explain(err)
 			}
 		}
-		f.note(state)
+		f.logServer(state)
 		return nil
 	}
 	if f.pair != nil {

@@ -28,12 +28,12 @@ const (
 // Python means the same by them in a client. The empty string is VerifyFull. Anything
 // else, disable and prefer of libpq among it, is an error, which does not repeat s.
 func ParseMode(s string) (Mode, error) {
-	name := strings.ToLower(strings.TrimSpace(s))
-	name = strings.TrimPrefix(strings.TrimPrefix(name, "ssl."), "cert_")
-	switch Mode(name) {
-	case "", "required", "optional":
+	switch name := strings.ToLower(strings.TrimSpace(s)); name {
+	case "", "required", "cert_required", "ssl.cert_required", "optional", "cert_optional", "ssl.cert_optional":
 		return VerifyFull, nil
-	case VerifyFull, VerifyCA, Require, None:
+	case "cert_none", "ssl.cert_none":
+		return None, nil
+	case string(VerifyFull), string(VerifyCA), string(Require), string(None):
 		return Mode(name), nil
 	}
 	return "", errors.New("it must be verify-full (or required), verify-ca, require or none")

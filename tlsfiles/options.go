@@ -47,7 +47,7 @@ type Expiry struct {
 	// Name is Names.Cert for the client's certificate, Names.CA for one in CAFile,
 	// and "server" for what a server sent.
 	Name string
-	// Subject is the certificate's, and foreign text.
+	// Subject is the certificate's: foreign text, cut and made printable.
 	Subject string
 	// NotAfter is when it ends.
 	NotAfter time.Time

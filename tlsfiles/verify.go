@@ -1,22 +1,15 @@
 package tlsfiles
 
 import (
-	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"log/slog"
-	"strings"
-	"time"
-
-	"github.com/azurepg/azurepg/internal/explain"
 )
 
 // Verify verifies the certificates of state as the mode demands, by the CAFile as
 // it is now and for the name serverName. It is what a Config does by itself, for those
-// who want to check a connection that another configuration may have made. Without
-// explanation its errors are those of crypto/tls.
+// who want to check a connection that another configuration may have made. Its
+// errors are those of crypto/tls, without an explanation.
 func (f *Files) Verify(state tls.ConnectionState, serverName string) error {
 	switch {
 	case !f.opts.verifies():
@@ -43,46 +36,4 @@ func (f *Files) Verify(state tls.ConnectionState, serverName string) error {
 		f.expiry.lookAtChains(f.opts.Names.CA, chains)
 	}
 	return nil
-}
-
-// connectionKey is what a line is logged for at level Info once.
-type connectionKey struct {
-	peer            [sha256.Size]byte
-	version, cipher uint16
-}
-
-// note logs that TLS stands: what one looks for when something is wrong.
-func (f *Files) note(state tls.ConnectionState) {
-	leaf := &x509.Certificate{}
-	if len(state.PeerCertificates) > 0 {
-		leaf = state.PeerCertificates[0]
-	}
-	level, words := slog.LevelInfo, "azurepg: TLS: the server is verified"
-	if !f.opts.verifies() {
-		level, words = slog.LevelWarn, "azurepg: TLS: the server is not verified"
-	}
-	if !f.isNew(connectionKey{sha256.Sum256(leaf.Raw), state.Version, state.CipherSuite}) {
-		level = slog.LevelDebug
-	}
-	ctx := context.Background()
-	if !f.opts.Logger.Enabled(ctx, level) {
-		return
-	}
-	f.opts.Logger.LogAttrs(ctx, level, words, slog.String("version", tls.VersionName(state.Version)), slog.String("cipher", tls.CipherSuiteName(state.CipherSuite)),
-		slog.String("peer", cut(strings.Join(explain.Names(leaf), ", "))), slog.Int("days_left", int(time.Until(leaf.NotAfter)/day)))
-}
-
-// isNew reports whether key has not been seen before. It forgets when there are many.
-func (f *Files) isNew(key connectionKey) bool {
-	const many = 100
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.seen[key] {
-		return false
-	}
-	if len(f.seen) >= many {
-		clear(f.seen)
-	}
-	f.seen[key] = true
-	return true
 }

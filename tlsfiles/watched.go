@@ -1,11 +1,9 @@
 package tlsfiles
 
 import (
-	"context"
 	"io/fs"
 	"log/slog"
 	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -47,7 +45,9 @@ func (w *watched[T]) get() T {
 		}
 		next := w.read(old)
 		if w.last.CompareAndSwap(old, next) {
-			w.note(old, next)
+			if next.err == nil || old.err == nil || old.err.Error() != next.err.Error() {
+				logChange(w.logger, w.files, next.fresh, next.err)
+			}
 			return next.value
 		}
 	}
@@ -102,22 +102,6 @@ func (w *watched[T]) readOnce(old *reading[T]) *reading[T] {
 		r.value, r.fresh = value, true
 	}
 	return r
-}
-
-// note logs what a reading has changed.
-func (w *watched[T]) note(old, next *reading[T]) {
-	names := make([]string, 0, len(w.files))
-	for _, f := range w.files {
-		names = append(names, f.name)
-	}
-	attrs := []slog.Attr{slog.String("files", strings.Join(names, ", "))}
-	switch {
-	case next.err != nil && (old.err == nil || old.err.Error() != next.err.Error()):
-		attrs = append(attrs, slog.String("error", next.err.Name+": "+next.err.Err.Error()))
-		w.logger.LogAttrs(context.Background(), slog.LevelWarn, "azurepg: TLS: what the files hold now cannot serve, what they held before stays in use", attrs...)
-	case next.fresh:
-		w.logger.LogAttrs(context.Background(), slog.LevelInfo, "azurepg: TLS: changed files are taken up", attrs...)
-	}
 }
 
 // look is how a file looked when it was read.

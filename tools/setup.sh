@@ -1,6 +1,6 @@
 #!/bin/sh
 # Looks for what make needs, gets what is missing, and says what it does.
-# Usage: sh tools/setup.sh [postgres] [psql] [pgbouncer] [redis] [rabbitmq] [celery] [compiler]
+# Usage: sh tools/setup.sh [postgres] [psql] [pgbouncer] [redis] [rabbitmq] [python] [openssl] [compiler]
 set -eu
 
 say() { echo "setup: $*"; }
@@ -77,6 +77,23 @@ setup_pgbouncer() {
 	need pgbouncer pgbouncer "examples/pgbouncer runs behind one of its own"
 }
 
+# Debian's Python, which is not the first on every PATH, with what the examples in Python
+# are written for, and systemd to read their units. Redis is their broker.
+setup_python() {
+	if /usr/bin/python3 -c 'import celery, redis, sqlalchemy, psycopg2, django' >/dev/null 2>&1 &&
+		command -v celery >/dev/null 2>&1 && command -v systemd-analyze >/dev/null 2>&1; then
+		return 0
+	fi
+	if apt_install celery python3-celery python3-redis python3-sqlalchemy python3-psycopg2 python3-django systemd; then
+		return 0
+	fi
+	if [ "${CI:-}" = true ]; then
+		say "no Celery, SQLAlchemy, psycopg2 and Django for /usr/bin/python3, or no celery or systemd-analyze: the examples in Python need them" >&2
+		exit 1
+	fi
+	say "no Celery, SQLAlchemy, psycopg2 and Django for /usr/bin/python3, or no celery or systemd-analyze: tests of the examples in Python are skipped"
+}
+
 setup_redis() {
 	need redis-server redis-server "the tests of examples/redis run one of their own"
 }
@@ -85,16 +102,8 @@ setup_rabbitmq() {
 	need rabbitmq-server rabbitmq-server "the tests of examples/rabbitmq run one of their own"
 }
 
-# Debian's Celery, for Debian's Python.
-setup_celery() {
-	if /usr/bin/python3 -c 'import celery, redis, sqlalchemy, psycopg2' >/dev/null 2>&1; then
-		return 0
-	fi
-	if apt_install python3-celery python3-redis python3-sqlalchemy python3-psycopg2; then
-		return 0
-	fi
-	say "no Celery for /usr/bin/python3: examples/celery-worker works for it. Install python3-celery python3-redis python3-sqlalchemy python3-psycopg2." >&2
-	exit 1
+setup_openssl() {
+	need openssl openssl "the test of docs/tls.md makes certificates with it"
 }
 
 setup_compiler() {

@@ -5,7 +5,13 @@
 //
 //	azurepg COMMAND [FLAGS] [ARGUMENTS]
 //
-// "azurepg help" lists the commands, and "azurepg COMMAND -h" says all about one. A DSN
+//	doctor    finds out why a login fails, step by step
+//	token     prints an access token, for PGPASSWORD
+//	psql      runs psql with a token for its password
+//	passfile  keeps a libpq password file fresh
+//	proxy     lets local programs in any language log in without a password
+//
+// "azurepg help" lists them, and "azurepg COMMAND -h" says all about one. A DSN
 // is what azurepg.ParseDSN takes; without one, the PG* and AZURE_* variables say it all.
 //
 // # Exit codes
@@ -56,7 +62,13 @@ type streams struct {
 }
 
 // commands in the order of the list.
-var commands = []command{}
+var commands = []command{
+	doctorCommand,
+	tokenCommand,
+	psqlCommand,
+	passfileCommand,
+	proxyCommand,
+}
 
 // exitError ends the process with a code. Without a cause nothing is printed.
 type exitError struct {
@@ -76,6 +88,18 @@ func (e *exitError) Unwrap() error { return e.cause }
 // usagef is an error in the command line.
 func usagef(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// dsnArgument returns the DSN, the one argument that there may be. An argument may hold
+// a secret, and so does not stand in the error.
+func dsnArgument(args []string) (dsn string, err error) {
+	switch {
+	case len(args) == 0:
+		return "", nil
+	case len(args) > 1:
+		return "", usagef("one DSN is wanted and there are %d arguments: flags come before it, and it stands in quotes", len(args))
+	}
+	return args[0], nil
 }
 
 func main() {
@@ -135,10 +159,16 @@ func (c *command) exec(ctx context.Context, std *streams, args []string) int {
 }
 
 func (c *command) printHelp(w io.Writer, flags *flag.FlagSet) {
-	fmt.Fprintf(w, "azurepg %s: %s\n\n\tazurepg %[1]s [FLAGS] %[3]s\n\n%s\n", c.name, c.summary, c.args, strings.TrimSpace(c.help))
-	any := false
-	flags.VisitAll(func(*flag.Flag) { any = true })
-	if any {
+	line, some := []string{"azurepg", c.name}, false
+	flags.VisitAll(func(*flag.Flag) { some = true })
+	if some {
+		line = append(line, "[FLAGS]")
+	}
+	if c.args != "" {
+		line = append(line, c.args)
+	}
+	fmt.Fprintf(w, "azurepg %s: %s\n\n\t%s\n\n%s\n", c.name, c.summary, strings.Join(line, " "), strings.TrimSpace(c.help))
+	if some {
 		fmt.Fprint(w, "\nFlags:\n")
 		flags.SetOutput(w)
 		flags.PrintDefaults()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/examples/internal/exampletest"
 )
 
 var azure *azurepgtest.Server
@@ -28,15 +28,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(func() int {
-		var err error
-		if azure, err = azurepgtest.New(nil); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer azure.Close()
-		return m.Run()
-	}())
+	os.Exit(exampletest.Serve(m, &azure))
 }
 
 const printed = "1 Mercury\n2 Venus\n3 Earth\n"

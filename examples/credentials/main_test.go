@@ -17,23 +17,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/examples/internal/exampletest"
 )
 
 var azure *azurepgtest.Server
 
-func TestMain(m *testing.M) {
-	var err error
-	if azure, err = azurepgtest.New(nil); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := azure.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(exampletest.Serve(m, &azure)) }
 
 const scope = "https://ossrdbms-aad.database.windows.net/.default"
 

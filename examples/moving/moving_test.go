@@ -18,23 +18,12 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/examples/internal/exampletest"
 )
 
 var azure *azurepgtest.Server
 
-func TestMain(m *testing.M) {
-	var err error
-	if azure, err = azurepgtest.New(nil); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := azure.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(exampletest.Serve(m, &azure)) }
 
 // program is a program that asks its database something, and then closes it.
 type program func(ctx context.Context, dsn string) (answer string, err error)

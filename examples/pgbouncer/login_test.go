@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/doctor"
 )
 
 // Nothing of the tests' set-up lets a login pass that Azure would refuse: PgBouncer
@@ -21,8 +25,23 @@ func TestTokenIsCheckedByPgBouncerAndByPostgres(t *testing.T) {
 		if err := c.admit("another", azure.Entra.Mint(c.who, &azurepgtest.MintOptions{Claims: map[string]any{"jti": "later"}})); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.open(t, "", nil).Ping(); err == nil || !strings.Contains(err.Error(), "password authentication failed (SQLSTATE 08P01)") {
-			t.Errorf("got %v; want PgBouncer's refusal, which has no code of class 28", err)
+		if err := c.open(t, "", nil).Ping(); err != nil || len(c.issued()) != 2 {
+			t.Errorf("%v with %d tokens; want PgBouncer's refusal to be answered with a second one", err, len(c.issued()))
+		}
+	})
+	t.Run("of nobody", func(t *testing.T) {
+		t.Parallel()
+		c := newClient(t, "somebody")
+		cfg := c.config(t, "")
+		cfg.User = "nobody"
+		connector, err := azurepg.NewConnector(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = connector.Connect(t.Context())
+		var refused *azurepg.AuthError
+		if !errors.As(err, &refused) || refused.SQLState != "08P01" || !strings.Contains(err.Error(), "password authentication failed (SQLSTATE 08P01)") {
+			t.Errorf("got %v; want PgBouncer's refusal, which has no code of class 28, as an AuthError", err)
 		}
 	})
 	t.Run("forged", func(t *testing.T) {
@@ -37,6 +56,18 @@ func TestTokenIsCheckedByPgBouncerAndByPostgres(t *testing.T) {
 			t.Errorf("refused by %q; want PostgreSQL's check of the signature", azure.Postgres.LastRefusal())
 		}
 	})
+}
+
+// The examination prepares no statements, and sees that another process answers than the
+// one of the login.
+func TestDoctorSeesPgBouncer(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, "patient")
+	report := doctor.ExamineConfig(t.Context(), c.config(t, ""), nil)
+	server := report.Steps[len(report.Steps)-1]
+	if !report.OK || !slices.Contains(server.Findings, doctor.Finding{Name: "pooler", Value: "yes"}) {
+		t.Errorf("got\n%s", report)
+	}
 }
 
 // The token of a person in many groups is longer than any of PgBouncer's buffers had

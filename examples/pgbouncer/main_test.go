@@ -11,23 +11,17 @@ import (
 
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/examples/internal/exampletest"
 )
 
 var azure *azurepgtest.Server
 
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		_, err := findPgBouncer()
-		if err == nil {
-			azure, err = azurepgtest.New(nil)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer azure.Close()
-		return m.Run()
-	}())
+	if _, err := findPgBouncer(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(exampletest.Serve(m, &azure))
 }
 
 // A client is a role with a database and a PgBouncer of its own: each new token there is a

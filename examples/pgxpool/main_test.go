@@ -10,27 +10,18 @@ import (
 	"time"
 
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/examples/internal/exampletest"
 )
 
 var azure *azurepgtest.Server
 
 func TestMain(m *testing.M) {
 	slog.SetLogLoggerLevel(slog.LevelWarn)
-	var err error
-	if azure, err = azurepgtest.New(nil); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	azure.Entra.SetLifetime(2 * time.Second)
-	code := m.Run()
-	if err := azure.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(exampletest.Serve(m, &azure))
 }
 
 func TestPoolsWorkWhileTokensRotate(t *testing.T) {
+	azure.Entra.SetLifetime(2 * time.Second)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	dsn := azure.NewDatabase(t, "shop") + "&pool_max_conns=2&pool_max_conn_lifetime=50ms&pool_health_check_period=20ms"

@@ -16,6 +16,7 @@ import (
 
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/examples/internal/brokerenv"
+	"github.com/azurepg/azurepg/tlsfiles"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -27,6 +28,7 @@ type client struct {
 	*redis.Client
 	lifetimes
 	tokens *azurepg.TokenCache
+	files  *tlsfiles.Files
 }
 
 // connect makes a client from the environment. It fetches a token, since how long
@@ -49,7 +51,7 @@ func connect(ctx context.Context, logger *slog.Logger) (*client, error) {
 		return nil, err
 	}
 	host, _, _ := net.SplitHostPort(addr)
-	c := &client{tokens: tokens, lifetimes: lifetimesOf(time.Until(first.ExpiresOn))}
+	c := &client{tokens: tokens, files: files, lifetimes: lifetimesOf(time.Until(first.ExpiresOn))}
 	c.Client = redis.NewClient(&redis.Options{
 		Addr:                       addr,
 		DB:                         db,

@@ -22,7 +22,7 @@ var advice = map[string]string{
 }
 
 // explain says what to do about an error of Redis or of TLS. Other errors it returns.
-func explain(err error) error {
+func (c *client) explain(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -31,5 +31,5 @@ func explain(err error) error {
 		text := azurepg.Redact(err.Error())
 		return fmt.Errorf("%s: %s. Redis says %s", word, what, strconv.Quote(text[:min(len(text), 200)]))
 	}
-	return err
+	return c.files.Explain(err)
 }

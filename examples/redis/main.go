@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string, out io.Writer, logger *slog.Logger)
 	brokerenv.Show(out, append([]string{"REDIS_ADDR", "REDIS_URL"}, brokerenv.TLSNames("REDIS_")...)...)
 	c, err := connect(ctx, logger)
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	defer c.Close()
 	if args[0] == "hello" {
@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, out io.Writer, logger *slog.Logger)
 	} else {
 		err = reauth(ctx, c, out)
 	}
-	return explain(err)
+	return c.explain(err)
 }
 
 // hello writes a key and reads it.

@@ -199,7 +199,7 @@ func TestRefusalsAreExplained(t *testing.T) {
 // lifetimes are for, and shows that the front is as hard as Azure.
 func TestWithoutLifetimesConnectionsAreCut(t *testing.T) {
 	p := newProgram(t, "~* &* +@all")
-	p.azure.Entra.SetLifetime(3 * time.Second)
+	p.azure.Entra.SetLifetime(5 * time.Second)
 	c := p.connect(t)
 	options := *c.Options()
 	options.ConnMaxLifetime, options.MaxRetries = 0, -1

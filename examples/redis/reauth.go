@@ -90,7 +90,7 @@ func (l *load) did(n *atomic.Int64, err error) {
 
 func (l *load) failed(err error) {
 	l.errors.Add(1)
-	fmt.Fprintln(l.out, "error:", explain(err))
+	fmt.Fprintln(l.out, "error:", l.client.explain(err))
 }
 
 func (l *load) count(ctx context.Context) {

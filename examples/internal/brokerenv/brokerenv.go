@@ -31,9 +31,13 @@ func TLS(prefix string, logger *slog.Logger) (*tlsfiles.Files, error) {
 
 // Tokens returns the cache for tokens of a scope, which are replaced that long before
 // their end. AZURE_CREDENTIAL is one of those that a DSN can name as azure_credential;
-// what it needs is in the variables AZURE_* that azidentity reads.
+// what it needs is in the variables AZURE_* that azidentity reads, and for a user-assigned
+// managed identity in AZURE_CLIENT_ID.
 func Tokens(scope string, ahead time.Duration, logger *slog.Logger) (*azurepg.TokenCache, error) {
 	config := azurepg.Config{AzureCredential: os.Getenv("AZURE_CREDENTIAL"), Scope: scope, RefreshAhead: ahead, Logger: logger}
+	if config.AzureCredential == "managed_identity" { // which azidentity does not read it for
+		config.ClientID = os.Getenv("AZURE_CLIENT_ID")
+	}
 	return config.TokenCache()
 }
 

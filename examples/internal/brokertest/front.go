@@ -72,7 +72,7 @@ func StartFront(r *Redis, azure *azurepgtest.Server) (*Front, error) {
 // Grant is the assignment of a data access policy: rules of Redis's ACL for the principal
 // with that object id, such as "~* &* +@all" for the Data Owner.
 func (f *Front) Grant(ctx context.Context, objectID, rules string) error {
-	args := append([]any{"acl", "setuser", strings.ToLower(objectID), "reset", "on"}, fields(rules)...)
+	args := append([]any{"acl", "setuser", objectID, "reset", "on"}, fields(rules)...)
 	return f.redis.Admin().Do(ctx, args...).Err()
 }
 
@@ -90,7 +90,7 @@ func (f *Front) Cut() int {
 	return f.cut
 }
 
-// Logins is how many tokens have been accepted, and Refused says why others were not.
+// Logins is how many tokens have been accepted.
 func (f *Front) Logins() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -204,11 +204,10 @@ func (s *session) login(user []byte, token string) error {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		name := strings.ToLower(string(user))
-		if f.redis.Admin().Do(ctx, "acl", "getuser", name).Err() != nil {
+		if f.redis.Admin().Do(ctx, "acl", "getuser", user).Err() != nil {
 			err = errors.New("no data access policy is assigned to the user")
 		} else {
-			err = f.redis.Admin().Do(ctx, "acl", "setuser", name, ">"+token).Err()
+			err = f.redis.Admin().Do(ctx, "acl", "setuser", user, ">"+token).Err()
 		}
 	}
 	f.mu.Lock()

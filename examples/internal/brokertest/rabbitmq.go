@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/azurepg/azurepg/azurepgtest"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -39,12 +40,10 @@ type RabbitMQOptions struct {
 	Settings []string // lines of rabbitmq.conf, after all others
 }
 
-// OAuth2 makes a RabbitMQ take tokens for passwords.
+// OAuth2 makes a RabbitMQ take tokens for passwords, with permissions in their app roles.
 type OAuth2 struct {
-	Audience  string // of the tokens: the resource server's id
-	ScopesKey string // another claim with scopes, such as roles
-	JWKSURL   string // where the keys are that they are signed with
-	CAFile    string // of the authority that vouches for that
+	Azure    *azurepgtest.Server // whose Entra signs them
+	Audience string              // of the tokens: the resource server's id
 }
 
 // StartRabbitMQ starts Debian's rabbitmq-server with certificates of authority. The
@@ -208,10 +207,11 @@ log.console.level = info
 disk_free_limit.absolute = 1MB
 `
 
-// oauth2Settings are those of Debian's RabbitMQ 3.10.
+// oauth2Settings are those of Debian's RabbitMQ 3.10. With "wildcard", which the
+// certificates of the real Entra need, it compares names and no IP addresses.
 const oauth2Settings = `auth_backends.2 = rabbit_auth_backend_oauth2
 auth_oauth2.resource_server_id = %s
-auth_oauth2.additional_scopes_key = %s
+auth_oauth2.additional_scopes_key = roles
 auth_oauth2.jwks_url = %s
 auth_oauth2.https.cacertfile = %s
 auth_oauth2.https.peer_verification = verify_peer
@@ -235,7 +235,8 @@ func (b *RabbitMQ) writeFiles() error {
 	settings := fmt.Sprintf(rabbitmqSettings, b.port, b.Authority.CAFile, server.CertFile, server.KeyFile, b.dir.file("definitions.json"))
 	if o := b.options.OAuth2; o != nil {
 		plugins = "[rabbitmq_auth_mechanism_ssl,rabbitmq_auth_backend_oauth2].\n"
-		settings += fmt.Sprintf(oauth2Settings, o.Audience, o.ScopesKey, o.JWKSURL, o.CAFile)
+		keys := strings.Replace(KeysURL(o.Azure), "127.0.0.1", "localhost", 1)
+		settings += fmt.Sprintf(oauth2Settings, o.Audience, keys, o.Azure.Entra.CAFile)
 	}
 	for name, content := range map[string]string{
 		"definitions.json": string(definitions),

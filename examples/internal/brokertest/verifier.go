@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/azurepg/azurepg/azurepgtest"
@@ -49,7 +48,7 @@ func (v *verifier) verify(user, token string) (time.Time, error) {
 	if _, err := v.parser.ParseWithClaims(token, &claims, v.key); err != nil {
 		return time.Time{}, err // quotes nothing of the token
 	}
-	if !strings.EqualFold(claims.ObjectID, user) {
+	if claims.ObjectID != user {
 		return time.Time{}, errors.New("the user is not the token's object id")
 	}
 	return claims.ExpiresAt.Time, nil

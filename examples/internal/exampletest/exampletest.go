@@ -47,10 +47,28 @@ func Azure(t *testing.T) *azurepgtest.Server {
 func Main(m *testing.M) int {
 	code := m.Run()
 	if started != nil {
-		if err := started.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
+		return closed(started, code)
+	}
+	return code
+}
+
+// Serve is the TestMain of tests that all need a Server, in *azure, whose tokens live as
+// long as Azure's. It returns the exit code.
+func Serve(m *testing.M, azure **azurepgtest.Server) int {
+	s, err := azurepgtest.New(nil)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	*azure = s
+	return closed(s, m.Run())
+}
+
+// closed closes s, and returns code unless that fails.
+func closed(s *azurepgtest.Server, code int) int {
+	if err := s.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	return code
 }

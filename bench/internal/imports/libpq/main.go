@@ -1,0 +1,23 @@
+// Libpq pings a server with lib/pq, if it is given one: the start-up cost without tokens.
+package main
+
+import (
+	"database/sql"
+	"log"
+	"os"
+
+	_ "github.com/lib/pq"
+)
+
+func main() {
+	if len(os.Args) < 2 {
+		return
+	}
+	db, err := sql.Open("postgres", os.Args[1])
+	if err == nil {
+		err = db.Ping()
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}

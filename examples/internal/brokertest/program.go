@@ -1,0 +1,67 @@
+package brokertest
+
+import (
+	"net"
+	"testing"
+	"time"
+)
+
+// A Program is one that a test has started, such as a server with a configuration of its
+// own. It ends with the test, and with the process, even a killed one.
+type Program struct{ process *process }
+
+// Run starts a program in dir with only that environment beside PATH. What it prints is
+// added to the file log.
+func Run(tb testing.TB, dir, log string, env []string, program string, args ...string) *Program {
+	tb.Helper()
+	p, err := start(dir, log, env, program, args...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := p.kill(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return &Program{p}
+}
+
+// Await waits until ask succeeds, and ends the test if that takes longer than limit or
+// the program ends.
+func (p *Program) Await(tb testing.TB, limit time.Duration, ask func() error) {
+	tb.Helper()
+	if err := p.process.answers(limit, ask); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Ports returns n ports of 127.0.0.1 that are free at the moment.
+func Ports(tb testing.TB, n int) []string {
+	tb.Helper()
+	ports, err := freePorts(n)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return ports
+}
+
+// Node starts an epmd for a RabbitMQ whose files are all in dir, and returns the
+// environment that keeps the node, and the programs that ask it, away from the machine's
+// own files, ports and names.
+func Node(tb testing.TB, dir string) []string {
+	tb.Helper()
+	epmd, err := find("erlang-base", "epmd", "/usr/bin/epmd")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ports := Ports(tb, 2)
+	b := &RabbitMQ{dir: &directory{path: dir}, port: ports[0], epmdPort: ports[0], distPort: ports[1]}
+	Run(tb, dir, b.dir.file("epmd.log"), nil, epmd, "-port", b.epmdPort, "-address", "127.0.0.1").Await(tb, 20*time.Second, func() error {
+		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", b.epmdPort))
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
+	return b.environment()
+}
