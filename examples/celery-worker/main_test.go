@@ -162,30 +162,39 @@ func workerIsKilled(t *testing.T, p place, holds func() bool) {
 	}
 }
 
-// stored is the number of results in the place's database.
-func stored(t *testing.T, p place) (n int) {
+// stored is the number of results in the place's database, 0 if there is no table yet.
+func stored(t *testing.T, p place) int {
+	t.Helper()
+	n, err := p.count(t, "select count(*) from celery_taskmeta")
+	var none *pgconn.PgError
+	if err != nil && !(errors.As(err, &none) && none.Code == "42P01") {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func (p place) tableExists(t *testing.T) bool {
+	t.Helper()
+	_, err := p.count(t, "select count(*) from celery_taskmeta")
+	return err == nil
+}
+
+// count asks as superuser, past what tests do to the others.
+func (p place) count(t *testing.T, query string) (n int, err error) {
 	t.Helper()
 	conn, err := azure.Postgres.Superuser(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.Background())
 	config := conn.Config()
+	_ = conn.Close(context.Background())
 	config.Database = p.database()
-	db, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
+	if conn, err = pgx.ConnectConfig(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close(context.Background())
-	err = db.QueryRow(t.Context(), "select count(*) from celery_taskmeta").Scan(&n)
-	var none *pgconn.PgError
-	if errors.As(err, &none) && none.Code == "42P01" { // there is no table yet
-		return 0
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	defer conn.Close(context.Background())
+	err = conn.QueryRow(t.Context(), query).Scan(&n)
+	return n, err
 }
 
 func (p place) database() string {

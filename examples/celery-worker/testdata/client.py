@@ -37,6 +37,15 @@ def raised(result):
         return "%s.%s%r" % (type(e).__module__, type(e).__name__, e.args)
 
 
+def patiently(result):
+    """Celery tries again itself when its session is cut, but not after psycopg2's InterfaceError."""
+    while True:
+        try:
+            return result.get(timeout=5 * WAIT)
+        except DBAPIError:
+            time.sleep(0.1)
+
+
 def success():
     return send("add", 2, 3).get(timeout=WAIT)
 
@@ -156,15 +165,6 @@ def priorities():
     return sorted(results, key=lambda p: results[p].date_done)
 
 
-def patiently(result):
-    """Celery tries again itself when its session is cut, but not after psycopg2's InterfaceError."""
-    while True:
-        try:
-            return result.get(timeout=5 * WAIT)
-        except DBAPIError:
-            time.sleep(0.1)
-
-
 def many():
     """Tasks, half of which are spread over SPREAD seconds; prints how far it is."""
     n, spread = int(os.environ["N"]), float(os.environ["SPREAD"])
@@ -178,7 +178,7 @@ def slow():
     n = int(os.environ["N"])
     results = [send("sleep", float(os.environ["SECONDS"])) for _ in range(n)]
     print(json.dumps({"sent": n}), flush=True)
-    return [r.get(timeout=5 * WAIT) for r in results].count("slept")
+    return [patiently(r) for r in results].count("slept")
 
 
 def only_sent():

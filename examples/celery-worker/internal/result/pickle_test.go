@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/azurepg/azurepg/examples/internal/pythontest"
 )
 
 // compare reads pairs of a pickle in hex and its JSON, and prints those that Python reads
@@ -22,6 +24,7 @@ for line in sys.stdin:
 `
 
 func TestPythonReadsFromThePickleWhatItReadsFromTheJSON(t *testing.T) {
+	pythontest.NeedPackages(t)
 	values := []string{
 		"null", "true", "false", `""`, `"Grüße \u0000 \ud83d\ude00"`, "[]", "{}", "[[],{}]", `{"a":{"b":[1,2.5,null]},"":false}`,
 		"0", "-0", "-1", "255", "256", "-128", "-129", "32767", "2147483647", "2147483648", "-2147483648", "-2147483649",
@@ -44,7 +47,7 @@ func TestPythonReadsFromThePickleWhatItReadsFromTheJSON(t *testing.T) {
 		}
 		fmt.Fprintf(&input, "%x %s\n", p, value)
 	}
-	cmd := exec.Command("/usr/bin/python3", "-c", compare)
+	cmd := exec.Command(pythontest.Python, "-c", compare)
 	cmd.Stdin, cmd.Stderr = &input, os.Stderr
 	differ, err := cmd.Output()
 	if err != nil {
