@@ -15,7 +15,7 @@ func TestReadmeListsEveryExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	var listed []string
-	for _, row := range regexp.MustCompile(`(?m)^\| \[(\w+)\]\(`).FindAllSubmatch(readme, -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| \[([\w-]+)\]\(`).FindAllSubmatch(readme, -1) {
 		listed = append(listed, string(row[1]))
 	}
 	programs, err := filepath.Glob("*/main.go")

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/azurepg/azurepg/examples/internal/brokertest"
+	"github.com/azurepg/azurepg/examples/internal/pythontest"
 )
 
 func TestTasksOfPriorityZeroComeFirst(t *testing.T) {
@@ -100,7 +101,7 @@ func TestPythonWorkerTakesOverFromAKilledOneAndTheOtherWayRound(t *testing.T) {
 	env := []string{"N=20", "SECONDS=0.3"}
 	goWorker := func() *process { return startWorker(t, p, "CELERY_VISIBILITY_TIMEOUT=2") }
 	pythonWorker := func() *process {
-		return start(t, slices.Concat(p.client(), env), nil, python, "testdata/worker.py")
+		return start(t, slices.Concat(p.client(), env), nil, pythontest.Python, "testdata/worker.py")
 	}
 	for _, relay := range []struct {
 		name          string
@@ -167,7 +168,7 @@ func TestWorkerThatCannotWorkSaysWhy(t *testing.T) {
 		"unverified":        {[]string{"REDIS_TLS_VERIFY_MODE=none"}, "REDIS_TLS_VERIFY_MODE"},
 		"parameter":         {[]string{"CELERY_BROKER_URL=rediss://localhost/0?ssl_keyfle=x"}, `CELERY_BROKER_URL: the parameter "ssl_keyfle" is not known here`},
 		"database":          {[]string{"CELERY_BROKER_URL=rediss://u:p@localhost/zero"}, "CELERY_BROKER_URL must end in the number of a database"},
-		"another authority": {[]string{"REDIS_TLS_CA_CERT=" + azure.Postgres.CAFile}, "authority"},
+		"another authority": {[]string{"REDIS_TLS_CA_CERT=" + azure.Postgres.CAFile}, "broker: TLS: the server's certificate"},
 		"nobody":            {[]string{"CELERY_BROKER_URL=amqps://localhost"}, "one of them must say who logs in"},
 	} {
 		t.Run(name, func(t *testing.T) {

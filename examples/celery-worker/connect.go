@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"errors"
 	"log/slog"
@@ -18,23 +19,38 @@ import (
 )
 
 func openBroker(ctx context.Context, s *settings.Settings, logger *slog.Logger) (broker.Broker, error) {
+	const name = "CELERY_BROKER_URL"
+	prefix := "RABBITMQ_"
 	if s.Broker.Scheme == "rediss" {
-		client, err := openRedis(ctx, "CELERY_BROKER_URL", s.Broker, s.Concurrency, logger)
-		if err != nil {
-			return nil, err
-		}
-		return broker.NewRedis(client, s.Queue, s.Visibility, logger), nil
+		prefix = "REDIS_"
 	}
-	dial, err := amqpDialer(s.Broker, logger)
+	files, err := openTLS(prefix, name, s.Broker, logger)
 	if err != nil {
 		return nil, err
 	}
-	return broker.NewAMQP(dial, s.Queue, logger), nil
+	config := files.Config(s.Broker.Hostname())
+	if s.Broker.Scheme == "rediss" {
+		client, err := openRedis(ctx, name, s.Broker, config, s.Concurrency, logger)
+		if err != nil {
+			return nil, err
+		}
+		return explained{broker.NewRedis(client, s.Queue, s.Visibility, logger), files}, nil
+	}
+	dial, err := amqpDialer(s.Broker, config)
+	if err != nil {
+		return nil, err
+	}
+	return explained{broker.NewAMQP(dial, s.Queue, logger), files}, nil
 }
 
 func openResults(ctx context.Context, s *settings.Settings, logger *slog.Logger) (result.Store, error) {
 	if s.Results != nil {
-		client, err := openRedis(ctx, "CELERY_RESULT_BACKEND", s.Results, s.Concurrency, logger)
+		const name = "CELERY_RESULT_BACKEND"
+		files, err := openTLS("REDIS_", name, s.Results, logger)
+		if err != nil {
+			return nil, err
+		}
+		client, err := openRedis(ctx, name, s.Results, files.Config(s.Results.Hostname()), s.Concurrency, logger)
 		if err != nil {
 			return nil, err
 		}
@@ -50,11 +66,7 @@ func openResults(ctx context.Context, s *settings.Settings, logger *slog.Logger)
 
 // amqpDialer logs in with the URL's user and password or, if there are none, with the
 // client certificate (EXTERNAL).
-func amqpDialer(u *url.URL, logger *slog.Logger) (func() (*amqp.Connection, error), error) {
-	tlsConfig, err := tlsConfig("RABBITMQ_", "CELERY_BROKER_URL", u, logger)
-	if err != nil {
-		return nil, err
-	}
+func amqpDialer(u *url.URL, tlsConfig *tls.Config) (func() (*amqp.Connection, error), error) {
 	config := amqp.Config{TLSClientConfig: tlsConfig, Dial: amqp.DefaultDial(10 * time.Second), Heartbeat: 10 * time.Second, Locale: "en_US"}
 	if u.User == nil {
 		if os.Getenv("RABBITMQ_TLS_CERT_FILE") == "" {

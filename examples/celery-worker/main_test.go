@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -83,30 +84,44 @@ func TestThousandResultsAreRightThoughSessionsAreCut(t *testing.T) {
 	if n := client.next("sent"); n != "1000" {
 		t.Fatalf("%s sent", n)
 	}
-	done := make(chan string)
-	go func() { done <- client.next("many") }()
-	cut := 0
-	for ticker := time.NewTicker(2 * time.Second); ; {
-		select {
-		case wrong := <-done:
-			if wrong != "[]" {
-				t.Errorf("the results of %s are wrong", wrong)
+	cut, stop := cutSessions(t)
+	wrong := client.next("many")
+	stop()
+	if wrong != "[]" {
+		t.Errorf("the results of %s are wrong", wrong)
+	}
+	if n := azure.Entra.TokenRequests() - tokens; n < 2 || cut.Load() < 2 {
+		t.Errorf("%d tokens fetched and %d sessions cut; want 2 of each at least", n, cut.Load())
+	}
+	if n := azure.Postgres.Refusals() - refusals; n > 0 {
+		t.Errorf("%d logins refused, the last one: %s", n, azure.Postgres.LastRefusal())
+	}
+	t.Logf("%d sessions cut, %d logins", cut.Load(), azure.Postgres.Logins()-logins)
+	worker.signal(syscall.SIGTERM)
+	if status := worker.wait(); status != 0 || p.unacked(t) > 0 || p.waiting(t) > 0 {
+		t.Errorf("the worker ended with %d; %d messages are not acknowledged, %d wait", status, p.unacked(t), p.waiting(t))
+	}
+}
+
+// cutSessions resets every session of PostgreSQL every two seconds until stop.
+func cutSessions(t *testing.T) (cut *atomic.Int64, stop func()) {
+	cut = new(atomic.Int64)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ticker := time.NewTicker(2 * time.Second); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				cut.Add(int64(azure.Postgres.KillConnections()))
 			}
-			if n := azure.Entra.TokenRequests() - tokens; n < 2 || cut < 2 {
-				t.Errorf("%d tokens fetched and %d sessions cut; want 2 of each at least", n, cut)
-			}
-			if n := azure.Postgres.Refusals() - refusals; n > 0 {
-				t.Errorf("%d logins refused, the last one: %s", n, azure.Postgres.LastRefusal())
-			}
-			t.Logf("%d sessions cut, %d logins", cut, azure.Postgres.Logins()-logins)
-			worker.signal(syscall.SIGTERM)
-			if status := worker.wait(); status != 0 || p.unacked(t) > 0 || p.waiting(t) > 0 {
-				t.Errorf("the worker ended with %d; %d messages are not acknowledged, %d wait", status, p.unacked(t), p.waiting(t))
-			}
-			return
-		case <-ticker.C:
-			cut += azure.Postgres.KillConnections()
 		}
+	}()
+	return cut, func() {
+		cancel()
+		<-ended
 	}
 }
 
@@ -147,30 +162,39 @@ func workerIsKilled(t *testing.T, p place, holds func() bool) {
 	}
 }
 
-// stored is the number of results in the place's database.
-func stored(t *testing.T, p place) (n int) {
+// stored is the number of results in the place's database, 0 if there is no table yet.
+func stored(t *testing.T, p place) int {
+	t.Helper()
+	n, err := p.count(t, "select count(*) from celery_taskmeta")
+	var none *pgconn.PgError
+	if err != nil && !(errors.As(err, &none) && none.Code == "42P01") {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func (p place) tableExists(t *testing.T) bool {
+	t.Helper()
+	_, err := p.count(t, "select count(*) from celery_taskmeta")
+	return err == nil
+}
+
+// count asks as superuser, past what tests do to the others.
+func (p place) count(t *testing.T, query string) (n int, err error) {
 	t.Helper()
 	conn, err := azure.Postgres.Superuser(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.Background())
 	config := conn.Config()
+	_ = conn.Close(context.Background())
 	config.Database = p.database()
-	db, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
+	if conn, err = pgx.ConnectConfig(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close(context.Background())
-	err = db.QueryRow(t.Context(), "select count(*) from celery_taskmeta").Scan(&n)
-	var none *pgconn.PgError
-	if errors.As(err, &none) && none.Code == "42P01" { // there is no table yet
-		return 0
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	defer conn.Close(context.Background())
+	err = conn.QueryRow(t.Context(), query).Scan(&n)
+	return n, err
 }
 
 func (p place) database() string {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/azurepg/azurepg/azurepgtest"
 	"github.com/azurepg/azurepg/examples/internal/brokertest"
+	"github.com/azurepg/azurepg/examples/internal/pythontest"
 )
 
 // lifetime of every token.
@@ -135,6 +136,7 @@ type place struct {
 // onRedis is a place whose broker is Redis, with a password and a client certificate.
 func onRedis(t *testing.T) place {
 	t.Helper()
+	pythontest.NeedPackages(t)
 	r := use(t, redises)
 	p := place{queue: "celery", redis: r, db: int(database.Add(1)), ca: r.Client, caFile: r.Authority.CAFile}
 	p.broker = redisURL(r, p.db)
@@ -151,6 +153,7 @@ func redisURL(r *brokertest.Redis, db int) string {
 // onRabbitMQ is a place whose broker is RabbitMQ, with a queue of its own.
 func onRabbitMQ(t *testing.T) place {
 	t.Helper()
+	pythontest.NeedPackages(t)
 	b := use(t, rabbits)
 	p := place{broker: b.URL(b.User, b.Password), queue: "queue" + strconv.FormatInt(database.Add(1), 10), ca: b.Client, caFile: b.Authority.CAFile}
 	return inPostgres(t, p)

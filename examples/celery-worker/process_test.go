@@ -16,12 +16,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/azurepg/azurepg/examples/internal/pythontest"
 )
 
 // The tests run this binary as the worker, with runVariable set.
 const runVariable = "CELERY_WORKER_TEST_RUN"
-
-const python = "/usr/bin/python3" // Debian's, which has its Celery
 
 // A process is a worker or a client, in a process of its own.
 type process struct {
@@ -123,7 +123,7 @@ type client struct {
 func startClient(t *testing.T, p place, env []string, functions ...string) client {
 	t.Helper()
 	r, w := io.Pipe()
-	c := client{start(t, slices.Concat(p.client(), env), w, python, append([]string{"testdata/client.py"}, functions...)...), bufio.NewScanner(r)}
+	c := client{start(t, slices.Concat(p.client(), env), w, pythontest.Python, append([]string{"testdata/client.py"}, functions...)...), bufio.NewScanner(r)}
 	go func() {
 		<-c.exited
 		_ = w.Close()

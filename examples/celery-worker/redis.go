@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -27,16 +28,12 @@ const redisAhead = 20 * time.Minute
 
 // openRedis makes a client that logs in with the URL's user and password or, if there are
 // none, with Entra tokens.
-func openRedis(ctx context.Context, name string, u *url.URL, concurrency int, logger *slog.Logger) (*redis.Client, error) {
+func openRedis(ctx context.Context, name string, u *url.URL, config *tls.Config, concurrency int, logger *slog.Logger) (*redis.Client, error) {
 	db, err := 0, error(nil)
 	if path := strings.Trim(u.Path, "/"); path != "" {
 		if db, err = strconv.Atoi(path); err != nil || db < 0 {
 			return nil, fmt.Errorf("%s must end in the number of a database, or in none", name)
 		}
-	}
-	config, err := tlsConfig("REDIS_", name, u, logger)
-	if err != nil {
-		return nil, err
 	}
 	port := u.Port()
 	if port == "" {

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"crypto/tls"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/azurepg/azurepg"
+	"github.com/azurepg/azurepg/examples/celery-worker/internal/broker"
 	"github.com/azurepg/azurepg/tlsfiles"
 )
 
@@ -20,9 +21,9 @@ var tlsParameters = map[string]func(*tlsfiles.Options) *string{
 	"ssl_cert_reqs": func(o *tlsfiles.Options) *string { return (*string)(&o.Mode) },
 }
 
-// tlsConfig is that of the variables which begin with prefix, and of the URL's parameters
-// where those say nothing. TLS cannot be turned off, nor its verification.
-func tlsConfig(prefix, name string, u *url.URL, logger *slog.Logger) (*tls.Config, error) {
+// openTLS reads the files of the variables which begin with prefix, and of the URL's
+// parameters where those say nothing. TLS cannot be turned off, nor its verification.
+func openTLS(prefix, name string, u *url.URL, logger *slog.Logger) (*tlsfiles.Files, error) {
 	switch strings.ToLower(os.Getenv(prefix + "TLS_ENABLED")) {
 	case "", "true", "1", "yes", "on":
 	default:
@@ -39,9 +40,13 @@ func tlsConfig(prefix, name string, u *url.URL, logger *slog.Logger) (*tls.Confi
 			*f = values[0]
 		}
 	}
-	files, err := tlsfiles.New(options)
-	if err != nil {
-		return nil, err
-	}
-	return files.Config(u.Hostname()), nil
+	return tlsfiles.New(options)
 }
+
+// An explained broker says what to do if TLS to it does not stand.
+type explained struct {
+	broker.Broker
+	files *tlsfiles.Files
+}
+
+func (e explained) Check(ctx context.Context) error { return e.files.Explain(e.Broker.Check(ctx)) }
