@@ -42,7 +42,8 @@ port (sslmode=require) is told that there is none. On a unix socket libpq does n
 
 SIGTERM or an interrupt ends it: it stops listening, lets sessions go on for -drain,
 and ends what is left with SQLSTATE 57P01. A second one ends it at once. Keep secrets
-out of the DSN, where ps shows them: the AZURE_* variables are for them.
+out of the DSN, where ps shows them: the AZURE_* variables are for them. Under systemd,
+Type=notify lets other units wait for the listener.
 
 -health serves /livez, /readyz (logs in to the server, at most every 5 s) and /metrics
 (Prometheus) over HTTP, to everyone who reaches that address.`,
