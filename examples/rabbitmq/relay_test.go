@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/azurepg/azurepg/examples/internal/brokertest"
+	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 func TestNothingIsLostWhileTokensEndAndTheBrokerCrashes(t *testing.T) {
@@ -55,21 +56,43 @@ func crash(t *testing.T, p *program) {
 	}
 }
 
+func TestMessageThatNobodyHasHandledIsDeliveredAgain(t *testing.T) {
+	p := newProgram(t, everything...)
+	killed := newRelayer(p.broker(t))
+	conn, ch := open(t, killed)
+	for range 3 {
+		if err := killed.publishNext(t.Context(), ch, nil); err != nil {
+			t.Fatal(err)
+		}
+		killed.published.Add(1)
+	}
+	killed.mu.Lock() // it handles nothing any more
+	ended := make(chan error)
+	go func() { ended <- killed.consume(t.Context(), conn) }()
+	brokertest.Until(t, "deliveries", func() bool {
+		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		return err == nil && q.Messages == 0
+	})
+	conn.Close()
+
+	next := newRelayer(killed.broker)
+	next.run = killed.run
+	conn, _ = open(t, next)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() { ended <- next.consume(ctx, conn) }()
+	brokertest.Until(t, "the messages", func() bool { return next.handled.Load() == 3 })
+	killed.mu.Unlock()
+	stop()
+	conn.Close()
+	<-ended
+	<-ended
+}
+
 func TestRedeliveredMessageIsHandledOnce(t *testing.T) {
 	p := newProgram(t, everything...)
 	r := newRelayer(p.broker(t))
-	conn, err := r.broker.dial(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	ch, err := r.channel(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := ch.Confirm(false); err != nil {
-		t.Fatal(err)
-	}
+	conn, ch := open(t, r)
 	if err := r.publishNext(t.Context(), ch, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +120,24 @@ func TestRedeliveredMessageIsHandledOnce(t *testing.T) {
 	if r.handled.Load() != 1 {
 		t.Errorf("handled %d times", r.handled.Load())
 	}
+}
+
+// open returns a connection and a channel with confirmations.
+func open(t *testing.T, r *relayer) (*amqp.Connection, *amqp.Channel) {
+	t.Helper()
+	conn, err := r.broker.dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	ch, err := r.channel(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.Confirm(false); err != nil {
+		t.Fatal(err)
+	}
+	return conn, ch
 }
 
 func TestRelaySaysHowItWent(t *testing.T) {
