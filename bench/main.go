@@ -5,7 +5,7 @@
 //	go run . -quick             a look at everything, in about one
 //	go run . -only connect      one section: tokens, connect, queries, cold, outage, connectors, imports
 //	go run . -md -svg FILE      Markdown, and the plot of the section outage
-//	go run . -write ../docs     what the repository holds: docs/bench.md and docs/bench.svg
+//	go run . -write ../docs     what the repository holds: docs/bench.md, docs/bench.svg, and the README's table
 //
 // What is compared takes turns, round by round, so that a machine that becomes slower
 // does so for all: the ratios count, and rows of one thing against itself show how far
@@ -40,7 +40,7 @@ func main() {
 	var o options
 	flag.BoolVar(&o.markdown, "md", false, "print Markdown")
 	flag.StringVar(&o.svg, "svg", "", "draw the section outage to this `file`")
-	flag.StringVar(&o.write, "write", "", "write bench.md and bench.svg to this `directory`")
+	flag.StringVar(&o.write, "write", "", "write bench.md and bench.svg to this `directory`, and the table of the README above it")
 	flag.StringVar(&o.only, "only", "", "measure this `section` alone: "+strings.Join(sectionNames(), ", "))
 	quick := flag.Bool("quick", false, "a look at everything: fewer rounds, and an outage of seconds")
 	flag.Parse()

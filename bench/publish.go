@@ -1,19 +1,22 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // publish prints the report, and writes the files that o asks for.
 func (r *report) publish(out io.Writer, o options) error {
 	write := r.text
 	if o.markdown {
-		write = r.markdown
+		write = func(out io.Writer) error {
+			_, err := io.WriteString(out, r.markdown())
+			return err
+		}
 	}
 	if err := write(out); err != nil {
 		return err
@@ -32,7 +35,10 @@ func (r *report) publish(out io.Writer, o options) error {
 	if err := r.draw(filepath.Join(o.write, "bench.svg")); err != nil {
 		return err
 	}
-	return r.replaceIn(filepath.Join(o.write, "bench.md"))
+	if err := replaceIn(filepath.Join(o.write, "..", "README.md"), r.excerpt().markdown()); err != nil {
+		return err
+	}
+	return replaceIn(filepath.Join(o.write, "bench.md"), r.markdown())
 }
 
 // What make bench-docs writes stands between these lines.
@@ -41,24 +47,16 @@ const (
 	endMark   = "<!-- bench: end -->\n"
 )
 
-// replaceIn writes the Markdown between the marks of file.
-func (r *report) replaceIn(file string) error {
+// replaceIn writes text between the marks of file.
+func replaceIn(file, text string) error {
 	page, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := bytes.Cut(page, []byte(beginMark))
-	_, after, ok2 := bytes.Cut(rest, []byte(endMark))
+	before, rest, ok := strings.Cut(string(page), beginMark)
+	_, after, ok2 := strings.Cut(rest, endMark)
 	if !ok || !ok2 {
 		return fmt.Errorf("%s lacks the lines that the tables stand between", file)
 	}
-	var b bytes.Buffer
-	b.Write(before)
-	b.WriteString(beginMark)
-	if err := r.markdown(&b); err != nil {
-		return err
-	}
-	b.WriteString(endMark)
-	b.Write(after)
-	return os.WriteFile(file, b.Bytes(), 0o644)
+	return os.WriteFile(file, []byte(before+beginMark+text+endMark+after), 0o644)
 }

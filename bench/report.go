@@ -96,7 +96,7 @@ func (r *report) text(out io.Writer) error {
 	return nil
 }
 
-func (r *report) markdown(out io.Writer) error {
+func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s.\n", r.machine)
 	for _, t := range r.all() {
@@ -104,15 +104,20 @@ func (r *report) markdown(out io.Writer) error {
 		if t.note != "" {
 			fmt.Fprintf(&b, "%s\n\n", t.note)
 		}
-		for i, row := range append([][]string{t.head}, t.rows...) {
-			fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
-			if i == 0 {
-				fmt.Fprintf(&b, "|%s\n", strings.Repeat("---|", len(row)))
-			}
+		b.WriteString(t.markdown())
+	}
+	return b.String()
+}
+
+func (t *table) markdown() string {
+	var b strings.Builder
+	for i, row := range append([][]string{t.head}, t.rows...) {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+		if i == 0 {
+			fmt.Fprintf(&b, "|%s\n", strings.Repeat("---|", len(row)))
 		}
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
+	return b.String()
 }
 
 // The forms of numbers.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +89,7 @@ func TestPageKeepsWhatStandsAroundTheTables(t *testing.T) {
 	if err := os.WriteFile(page, []byte("# Before\n"+beginMark+"old\n"+endMark+"after\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := exampleReport().replaceIn(page); err != nil {
+	if err := replaceIn(page, exampleReport().markdown()); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(page)
@@ -101,19 +102,53 @@ func TestPageKeepsWhatStandsAroundTheTables(t *testing.T) {
 	if err := os.WriteFile(page, []byte("no marks"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := exampleReport().replaceIn(page); err == nil {
+	if err := replaceIn(page, exampleReport().markdown()); err == nil {
 		t.Error("no error for a page without marks")
 	}
 }
 
-// The committed page is one that make bench-docs can write.
-func TestPageOfTheRepositoryHasTheMarks(t *testing.T) {
-	page, err := os.ReadFile("../docs/bench.md")
-	if err != nil {
-		t.Fatal(err)
+// The committed pages are such as make bench-docs can write.
+func TestPagesOfTheRepositoryHaveTheMarks(t *testing.T) {
+	for _, file := range []string{"../docs/bench.md", "../README.md"} {
+		page, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if before, rest, ok := strings.Cut(string(page), beginMark); !ok || before == "" || !strings.Contains(rest, endMark) {
+			t.Errorf("%s lacks the marks", file)
+		}
 	}
-	if before, rest, ok := strings.Cut(string(page), beginMark); !ok || before == "" || !strings.Contains(rest, endMark) {
-		t.Error("docs/bench.md lacks the marks")
+}
+
+// The README's figures are those of docs/bench.md, written by the same run.
+func TestReadmeHasTheFiguresOfThePage(t *testing.T) {
+	between := func(file string) string {
+		page, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(page), beginMark)
+		text, _, _ := strings.Cut(rest, endMark)
+		return text
+	}
+	r := new(report)
+	for _, section := range strings.Split(between("../docs/bench.md"), "\n### ")[1:] {
+		title, rest, _ := strings.Cut(section, "\n")
+		page := &table{title: title}
+		for line := range strings.Lines(rest) {
+			if cells, ok := strings.CutPrefix(line, "| "); ok {
+				page.rows = append(page.rows, strings.Split(strings.TrimSuffix(strings.TrimSpace(cells), " |"), " | "))
+			}
+		}
+		r.add(page)
+	}
+	if got, want := between("../README.md"), r.excerpt().markdown(); got != want {
+		t.Errorf("the README has\n%s\nthe page says\n%s", got, want)
+	}
+	for _, row := range r.excerpt().rows {
+		if row[0] == viaAzurepg && slices.Contains(row, "–") {
+			t.Errorf("a figure of azurepg is missing: %v", row)
+		}
 	}
 }
 
