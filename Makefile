@@ -19,7 +19,7 @@ demo:
 	@build/quickstart
 
 test:
-	@sh tools/setup.sh postgres psql pgbouncer redis rabbitmq python openssl compiler
+	@sh tools/setup.sh postgres psql pgbench pgbouncer redis rabbitmq python openssl compiler
 	@$(MAKE) --no-print-directory format vet staticcheck portable tidy unit examples bench-test
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
 
@@ -90,7 +90,7 @@ bench-docs:
 
 # azurepg proxy beside a direct connection: pgbench, COPY, memory.
 proxy-bench:
-	@sh tools/setup.sh postgres psql
+	@sh tools/setup.sh postgres psql pgbench
 	go run ./internal/proxybench
 
 # Everything fails at random for ten minutes; SOAK="-for 3m -seed 7" changes that.

@@ -44,7 +44,7 @@ func TestArrows(t *testing.T) {
 	}
 	for _, file := range goFiles(t, "pq") {
 		for _, path := range importsOf(t, file) {
-			if strings.HasPrefix(path, "github.com/jackc/pgx/") || strings.HasPrefix(path, "github.com/Azure/") || strings.HasPrefix(path, module+"/") && path != module+"/internal/foreign" {
+			if strings.HasPrefix(path, "github.com/jackc/pgx/") || strings.HasPrefix(path, "github.com/Azure/") || strings.HasPrefix(path, module+"/") && path != module+"/internal/hostlist" {
 				t.Errorf("%s imports %s; a base knows its driver and the root", file, path)
 			}
 		}
@@ -52,9 +52,16 @@ func TestArrows(t *testing.T) {
 	for _, file := range goFiles(t, "internal/proxy") {
 		for _, path := range importsOf(t, file) {
 			switch {
-			case path == module || path == "github.com/jackc/pgx/v5/pgproto3":
+			case path == module || path == module+"/internal/hostlist" || path == "github.com/jackc/pgx/v5/pgproto3":
 			case strings.HasPrefix(path, "github.com/"):
 				t.Errorf("%s imports %s; the proxy knows the root, and of pgx only the protocol's messages", file, path)
+			}
+		}
+	}
+	for _, file := range goFiles(t, "tlsfiles") {
+		for _, path := range importsOf(t, file) {
+			if strings.Contains(path, ".") && !strings.HasPrefix(path, module+"/internal/") {
+				t.Errorf("%s imports %s; tlsfiles needs nothing but the standard library", file, path)
 			}
 		}
 	}

@@ -43,7 +43,10 @@ type Config struct {
 	// SSLRootCert is a file of PEM certificates, or "system". Empty: system, which
 	// ParseDSN also leaves empty.
 	SSLRootCert string
-	// SSLCert and SSLKey are the files of a client certificate. Empty: none.
+	// SSLCert and SSLKey are the files of a client certificate. Empty: none. When
+	// these files or that of SSLRootCert are replaced, the next connection takes that
+	// up; while they cannot serve, what they held before stays in use, and Logger is
+	// told. See package tlsfiles.
 	SSLCert, SSLKey string
 	// SSLMinVersion is "TLSv1.2" or "TLSv1.3". Empty: "TLSv1.2".
 	SSLMinVersion string

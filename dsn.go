@@ -100,7 +100,9 @@ const (
 //   - sslrootcert: [PGSSLROOTCERT] file of the PEM certificates to trust, or system for
 //     those of the operating system, which only verify-full accepts. Default: system.
 //   - sslcert: [PGSSLCERT] file of a client certificate; needs sslkey. Default: none.
-//   - sslkey: [PGSSLKEY] file of its private key; needs sslcert. Default: none.
+//   - sslkey: [PGSSLKEY] file of its private key; needs sslcert. Others may not be able
+//     to read it, as in libpq: mode 0600 or less, 0640 if root owns it. The three files
+//     may be replaced at any time, see package tlsfiles. Default: none.
 //   - ssl_min_protocol_version: [PGSSLMINPROTOCOLVERSION] TLSv1.2 or TLSv1.3.
 //     Default: TLSv1.2.
 //   - sslnegotiation: [PGSSLNEGOTIATION] postgres asks the server for TLS first; direct

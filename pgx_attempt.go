@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/azurepg/azurepg/internal/hostlist"
 )
 
 type attemptKey struct{}
@@ -244,7 +246,7 @@ func (a *attempt) noteRefusal(err *pgconn.PgError) bool {
 	a.takeBack(a.current)
 	token, sent := string(*a.token), a.current.sent
 	hideToken(err, token)
-	refused := isRefusal(err.Code, err.Message)
+	refused := hostlist.IsRefusal(err.Code, err.Message)
 	if refused {
 		a.refused, a.sent = true, sent
 	}

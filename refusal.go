@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/azurepg/azurepg/internal/hostlist"
 )
 
 // sqlStateError is how PostgreSQL drivers' errors show what the server said.
@@ -24,14 +26,6 @@ func refusal(err error) (server sqlStateError, sent bool) {
 	return server, !errors.As(err, &asked) || asked.PasswordSent()
 }
 
-// isRefusal reports whether a server's error, with its code, is a verdict on the token or
-// the role. PgBouncer says so with a code that it also has for packets it cannot read, a
-// token that is too long for it among them.
-func isRefusal(code, words string) bool {
-	return strings.HasPrefix(code, class28) ||
-		code == protocolViolation && strings.Contains(words, "password authentication failed")
-}
-
 const (
 	protocolViolation = "08P01"
 	invalidPassword   = "28P01"
@@ -40,7 +34,7 @@ const (
 // findRefusal walks the tree of err for a refusal, where errors.As would stop at the
 // first code.
 func findRefusal(err error) sqlStateError {
-	if e, ok := err.(sqlStateError); ok && isRefusal(e.SQLState(), e.Error()) {
+	if e, ok := err.(sqlStateError); ok && hostlist.IsRefusal(e.SQLState(), e.Error()) {
 		return e
 	}
 	switch e := err.(type) {
@@ -80,7 +74,7 @@ func newFailedLogin(cfg *Config, err error) *failedLogin {
 	var server sqlStateError
 	if errors.As(err, &server) {
 		f.state = server.SQLState()
-		if f.state == protocolViolation && isRefusal(f.state, f.words) {
+		if f.state == protocolViolation && hostlist.IsRefusal(f.state, f.words) {
 			f.state = invalidPassword // which PgBouncer means
 		}
 	}
@@ -104,10 +98,6 @@ type loginError struct {
 
 func (e *loginError) Error() string { return e.text }
 func (e *loginError) Unwrap() error { return e.err }
-
-// Advice returns the explanation alone, for what shows the base driver's error by
-// other means, as the proxy of cmd/azurepg does.
-func (e *loginError) Advice() string { return e.advice }
 
 // explainLogin returns err with what is known about it, or as it is. An error of
 // TLS has its explanation already.

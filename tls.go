@@ -25,7 +25,8 @@ type floor struct {
 	direct  bool // TLS from the first byte, without an SSLRequest
 	azure   bool
 	hosts   []Host
-	configs []*tls.Config   // one for each host
+	configs []*tls.Config   // one for each host, for as long as one likes
+	files   *tlsfiles.Files // nil: TLSConfig is from code
 	roots   *tlsfiles.Files // verify by the file of sslrootcert; nil: there is none
 	timeout time.Duration   // for one dial; zero: none
 
@@ -86,7 +87,7 @@ func (f *floor) template(cfg *Config) (func(host string) *tls.Config, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	if cfg.SSLRootCert != "" {
+	if f.files = files; cfg.SSLRootCert != "" {
 		f.roots = files
 	}
 	return files.Config, nil
@@ -110,6 +111,15 @@ func (f *floor) config(t *tls.Config, h Host) *tls.Config {
 		}
 	}
 	return t
+}
+
+// configNow is the configuration of host i for one connection, in whose state the chains
+// are.
+func (f *floor) configNow(i int) *tls.Config {
+	if f.files == nil {
+		return f.configs[i]
+	}
+	return f.config(f.files.ConfigNow(f.hosts[i].Name), f.hosts[i])
 }
 
 // checkStatic checks the configurations before anything is dialled.
@@ -236,7 +246,7 @@ func (f *floor) dialHost(ctx context.Context, network string, i int) (_ net.Conn
 			return nil, f.explain(err)
 		}
 	}
-	secure := tls.Client(conn, f.configs[i])
+	secure := tls.Client(conn, f.configNow(i))
 	if err := f.handshake(ctx, secure); err != nil {
 		return nil, err
 	}

@@ -101,6 +101,45 @@ func TestFloorAtRunTimeTrustsTheConnectionOnly(t *testing.T) {
 	}
 }
 
+// With a file in sslrootcert the certificate itself is verified, whatever a connection
+// says has been: a hook may have made it.
+func TestFloorVerifiesByTheRootFileWhateverTheConnectionSays(t *testing.T) {
+	dir := t.TempDir()
+	caFile, _ := writePair(t, dir, "ca")
+	block, _ := pem.Decode([]byte(readText(t, caFile)))
+	trusted, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherFile, _ := writePair(t, dir, "other")
+	block, _ = pem.Decode([]byte(readText(t, otherFile)))
+	other, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []string{"verify-full", "verify-ca", "require"} {
+		cfg, err := (&Config{Hosts: []Host{{Name: "a.example.com"}}, SSLMode: mode, SSLRootCert: caFile}).checked()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := newFloor(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range []struct {
+			name string
+			leaf *x509.Certificate
+			good bool
+		}{{"trusted", trusted, true}, {"another", other, false}} {
+			state := tls.ConnectionState{HandshakeComplete: true, Version: tls.VersionTLS13, ServerName: "a.example.com",
+				PeerCertificates: []*x509.Certificate{row.leaf}, VerifiedChains: [][]*x509.Certificate{{row.leaf}}}
+			if err := f.check(state); (err == nil) != row.good {
+				t.Errorf("%s, %s: check = %v; want good = %v", mode, row.name, err, row.good)
+			}
+		}
+	}
+}
+
 func TestCertificateFilesThatCannotServe(t *testing.T) {
 	dir := t.TempDir()
 	garbage := filepath.Join(dir, "garbage")
@@ -147,7 +186,7 @@ func writePair(t *testing.T, dir, name string) (cert, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"a.example.com"}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		t.Fatal(err)

@@ -85,7 +85,7 @@ func (a *azure) close() error {
 
 func (a *azure) call(method string, args, reply any) error {
 	if err := a.client.Call("Server."+method, args, reply); err != nil {
-		return fmt.Errorf("Azure: %s: %w", method, err)
+		return fmt.Errorf("server: %s: %w", method, err)
 	}
 	return nil
 }

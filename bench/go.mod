@@ -1,3 +1,5 @@
+// The bench has a go.mod of its own, so that what it measures azurepg with does not
+// become a requirement of azurepg.
 module github.com/azurepg/azurepg/bench
 
 go 1.25.0
@@ -5,14 +7,14 @@ go 1.25.0
 replace github.com/azurepg/azurepg => ../
 
 require (
-	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3
-	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0
-	github.com/XSAM/otelsql v0.44.0
+	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3 // the type of credentials, and the policy that lives is
+	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0 // measured: a token from it at each connect
+	github.com/XSAM/otelsql v0.44.0 // measured: what a wrapped connection costs
 	github.com/azurepg/azurepg v0.0.0
-	github.com/hashicorp/go-pgmultiauth v1.0.0
-	github.com/jackc/pgx/v5 v5.12.0
-	github.com/lib/pq v1.12.3
-	gonum.org/v1/plot v0.17.0
+	github.com/hashicorp/go-pgmultiauth v1.0.0 // measured: the nearest Go peer
+	github.com/jackc/pgx/v5 v5.12.0 // measured: the limit, and the hook of many programs
+	github.com/lib/pq v1.12.3 // measured: its limit
+	gonum.org/v1/plot v0.17.0 // draws the plot: SVG without cgo, and kept up since 2012
 )
 
 require (

@@ -62,7 +62,7 @@ func (o *outage) plot() (*plot.Plot, error) {
 	p := plot.New()
 	p.BackgroundColor = color.White
 	p.X.Label.Text = "seconds"
-	p.Y.Label.Text = "time to connect, median in a second"
+	p.Y.Label.Text = "median time to connect"
 	p.X.Min, p.X.Max = 0, o.script.end().Seconds()
 	p.X.Tick.Marker = plot.ConstantTicks(secondTicks(o.script.end()))
 	p.Y.Min, p.Y.Max = plotLow, plotTop

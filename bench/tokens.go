@@ -162,7 +162,8 @@ func (r *tokenRow) calibrate(ctx context.Context) error {
 
 // measure adds a batch by n goroutines.
 func (r *tokenRow) measure(ctx context.Context, n int) error {
-	each := max(1, r.calls/n)
+	const share = 8 // more goroutines make more calls, since starting them takes time too
+	each := max(1, r.calls/min(n, share))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	took, err := r.batch(ctx, n, each)
@@ -243,7 +244,8 @@ func aimTokens(to *report, rows []*tokenRow) {
 		ratio := row(cached + c.name).ns[1].over(ours.ns[1])
 		to.aim("azidentity over a warm token, "+c.name, fmt.Sprintf("at least %.0f", c.least), ratio.ratio(), ratio.median() >= c.least)
 	}
-	crowded := ours.ns[64].over(ours.ns[1])
-	low, _ := crowded.interval()
-	to.aim("warm token: 64 goroutines over 1", "at most 1, or not surely more", crowded.ratio(), low <= 1)
+	crowded := func(r *tokenRow) sample { return r.ns[64].over(r.ns[1]) }
+	low, _ := crowded(ours).interval()
+	_, high := crowded(row(oneLoad)).interval() // what a busy machine does to anybody
+	to.aim("warm token: 64 goroutines over 1", "at most 1, or within that of the load, "+crowded(row(oneLoad)).ratio(), crowded(ours).ratio(), low <= max(1, high))
 }

@@ -11,7 +11,7 @@ import (
 // clean makes a text, which may be foreign, fit to stand in a report: without secrets, on
 // one line, without what moves a cursor, and of at most about limit bytes.
 func clean(text string, limit int) string {
-	text = azurepg.Redact(strings.TrimSpace(text))
+	text = azurepg.Redact(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")) // errors.Join parts by lines
 	text = strings.Map(func(r rune) rune {
 		if !strconv.IsPrint(r) {
 			return ' '

@@ -55,6 +55,7 @@ func TestNamesLeadToTheirAddresses(t *testing.T) {
 		{"unknown", "absent", Failed, []string{"problem: lookup absent: no such host", "cure: the server's name is not found here: check host; a server with private access"}},
 		{"the name server fails", "failing", Failed, []string{"server misbehaving", "cure: the name server that this machine asks has no answer"}},
 		{"one of two", "absent,public", Warning, []string{"cure: the server's name is not found here"}},
+		{"none of two", "absent,missing", Failed, []string{"problem: lookup absent: no such host; lookup missing: no such host"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			cfg, err := azurepg.ParseDSN("host=" + row.hosts)

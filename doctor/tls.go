@@ -3,7 +3,7 @@ package doctor
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"slices"
 	"strings"
@@ -69,6 +69,8 @@ func (x *examination) verified(state *tls.ConnectionState) string {
 		return verifiedInFull
 	case x.cfg.TLSConfig != nil:
 		return verifiedByCode
+	case x.cfg.SSLRootCert != "" && (x.cfg.SSLMode == "" || x.cfg.SSLMode == "verify-full"):
+		return verifiedInFull // by azurepg, since the file may change, and not by crypto/tls
 	case x.cfg.SSLMode == "verify-ca" || x.cfg.SSLRootCert != "":
 		return verifiedByChain
 	}
@@ -77,10 +79,7 @@ func (x *examination) verified(state *tls.ConnectionState) string {
 
 // describe says what a handshake showed.
 func (x *examination) describe(state *tls.ConnectionState) []Finding {
-	leaf, chain := state.PeerCertificates[0], state.PeerCertificates
-	if len(state.VerifiedChains) > 0 {
-		chain = state.VerifiedChains[0]
-	}
+	leaf, verified := state.PeerCertificates[0], x.verified(state)
 	names := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {
 		names = append(names, ip.String())
@@ -88,23 +87,35 @@ func (x *examination) describe(state *tls.ConnectionState) []Finding {
 	return []Finding{
 		{Name: "version", Value: tls.VersionName(state.Version)},
 		{Name: "cipher", Value: tls.CipherSuiteName(state.CipherSuite)},
-		{Name: "verified", Value: x.verified(state)},
+		{Name: "verified", Value: verified},
 		{Name: "names", Value: strings.Join(names, ", ")},
-		{Name: "chain", Value: chainText(chain)},
+		{Name: "chain", Value: chainText(state, verified)},
 		{Name: "valid_until", Value: leaf.NotAfter.UTC().Format(time.RFC3339)},
 		{Name: "days_left", Value: fmt.Sprint(int(time.Until(leaf.NotAfter).Hours() / 24))},
 	}
 }
 
-// chainText names the certificates from the server's own on.
-func chainText(chain []*x509.Certificate) string {
+// chainText names the certificates from the server's own on, up to the authority that is
+// trusted, if one was asked.
+func chainText(state *tls.ConnectionState, verified string) string {
+	chain := state.PeerCertificates
+	if len(state.VerifiedChains) > 0 {
+		chain = state.VerifiedChains[0]
+	}
 	var subjects []string
-	for _, c := range chain {
-		name := c.Subject.String()
-		if name == "" {
-			name = "(no subject)"
+	name := func(n pkix.Name) {
+		text := n.String()
+		if text == "" {
+			text = "(no subject)"
 		}
-		subjects = append(subjects, name)
+		subjects = append(subjects, text)
+	}
+	for _, c := range chain {
+		name(c.Subject)
+	}
+	byFile := len(state.VerifiedChains) == 0 && (verified == verifiedInFull || verified == verifiedByChain)
+	if last := chain[len(chain)-1]; byFile && last.Issuer.String() != last.Subject.String() {
+		name(last.Issuer)
 	}
 	return strings.Join(subjects, " ← ")
 }

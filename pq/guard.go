@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"slices"
+
+	"github.com/azurepg/azurepg/internal/hostlist"
 )
 
 // guard is the connection that lib/pq logs in on, above TLS. Until the server is
@@ -197,7 +199,7 @@ func (g *guard) authentication(code uint32) error {
 	case code == authCleartext:
 		return errors.New("the server asked for the password twice")
 	}
-	return fmt.Errorf("the server asked for %s, where a token is only sent as a cleartext password, and was sent nothing", authName(code))
+	return fmt.Errorf("the server asked for %s, where a token is only sent as a cleartext password, and was sent nothing", hostlist.AuthName(code))
 }
 
 // closedError says what an end of the connection means here.

@@ -3,7 +3,6 @@ package pq
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"strings"
 
 	"github.com/azurepg/azurepg"
@@ -27,19 +26,6 @@ const (
 	protocol3     = 3 << 16
 	cancelRequest = 1234<<16 | 5678
 )
-
-// authName names the other kinds of authentication.
-func authName(code uint32) string {
-	switch code {
-	case 5:
-		return "an MD5 hash"
-	case 7, 8, 9:
-		return "GSSAPI or SSPI"
-	case 10, 11, 12:
-		return "SASL (SCRAM-SHA-256 or OAuth)"
-	}
-	return fmt.Sprintf("authentication of kind %d", code)
-}
 
 // startupCode returns the code of a packet without a type: its protocol version,
 // or what it requests. It is zero for all else.

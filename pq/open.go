@@ -3,47 +3,33 @@ package pq
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/lib/pq"
 
 	"github.com/azurepg/azurepg"
+	"github.com/azurepg/azurepg/internal/hostlist"
 )
 
 // open is the OpenFunc. lib/pq sees one host at a time: by itself it would go on
 // to the next one after every error, with the token.
 func (b *base) open(ctx context.Context, login azurepg.Login) (driver.Conn, error) {
-	failed := new(connectError)
-	conn, primaries := b.tryAll(ctx, login, b.hosts, b.session, failed)
-	if conn == nil && len(primaries) > 0 && b.session == preferStandby && !failed.final() {
-		conn, _ = b.tryAll(ctx, login, primaries, anySession, failed)
-	}
-	if conn == nil {
-		return nil, failed
+	conn, failed := hostlist.Open(ctx, b.addresses(), b.session, func(i int, session string) (driver.Conn, bool, error) {
+		return b.try(ctx, login, b.hosts[i], session)
+	})
+	if failed != nil {
+		return nil, fmt.Errorf("azurepg: failed to connect to %w", failed)
 	}
 	return conn, nil
 }
 
-// tryAll logs in to the first of hosts whose session is as wanted. It also returns
-// those whose session was not, and adds to failed why each one is not it.
-func (b *base) tryAll(ctx context.Context, login azurepg.Login, hosts []host, session string, failed *connectError) (driver.Conn, []host) {
-	var other []host
-	for _, h := range hosts {
-		conn, sent, err := b.try(ctx, login, h, session)
-		if err == nil {
-			return conn, nil
-		}
-		failed.add(h, sent, err)
-		if ctx.Err() != nil || failed.final() {
-			break
-		}
-		if errors.Is(err, errOtherSession) {
-			other = append(other, h)
-		}
+func (b *base) addresses() []string {
+	addresses := make([]string, len(b.hosts))
+	for i, h := range b.hosts {
+		addresses[i] = h.address
 	}
-	return nil, other
+	return addresses
 }
 
 // try logs in to h within the time for one attempt. It returns whether the token
@@ -91,7 +77,7 @@ func (b *base) logIn(login azurepg.Login, h host, g *guard, session string) (dri
 		err = g.err // lib/pq may have wrapped it
 	}
 	if err == nil {
-		err = checkSession(conn, session)
+		err = hostlist.CheckSession(session, func(query string) (string, error) { return ask(conn, query) })
 	}
 	if err != nil {
 		return nil, err // lib/pq's conn is a typed nil

@@ -35,8 +35,9 @@
 // do that. Certificates need a subjectAltName: Go looks at no other name.
 //
 // With a CAFile a Config has InsecureSkipVerify and a VerifyConnection that does the
-// whole of crypto/tls's verification, since the roots of a Config in use cannot change.
-// It runs when a session is resumed, too.
+// whole of crypto/tls's verification, since the roots of a Config in use cannot change;
+// only what FIPS 140 mode (GODEBUG=fips140) demands of chains beyond that is not
+// checked. It runs when a session is resumed, too.
 //
 // # Key files
 //

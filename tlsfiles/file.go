@@ -2,7 +2,6 @@ package tlsfiles
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -55,5 +54,5 @@ func settled(info fs.FileInfo, read time.Time) bool {
 }
 
 func (f file) errorf(format string, args ...any) *Error {
-	return &Error{f.name, errors.New(fmt.Sprintf(format, args...))}
+	return &Error{f.name, fmt.Errorf(format, args...)}
 }

@@ -112,6 +112,24 @@ func (f *Files) Config(serverName string) *tls.Config {
 	return c
 }
 
+// ConfigNow is Config for one connection that is made at once. In mode VerifyFull it is
+// crypto/tls that verifies the server, by the CAFile as it is now, so that
+// ConnectionState.VerifiedChains is there to look at. Errors of the verification are
+// then not explained yet.
+func (f *Files) ConfigNow(serverName string) *tls.Config {
+	c := f.Config(serverName)
+	if f.roots == nil || f.opts.Mode != VerifyFull {
+		return c
+	}
+	c.InsecureSkipVerify, c.RootCAs = false, f.roots.get().pool
+	c.VerifyConnection = func(state tls.ConnectionState) error {
+		f.expiry.lookAtChains(f.opts.Names.CA, state.VerifiedChains)
+		f.logServer(state)
+		return nil
+	}
+	return c
+}
+
 func (f *Files) clientPair() *clientPair {
 	p := f.pair.get()
 	f.expiry.look(f.opts.Names.Cert, p.ends)

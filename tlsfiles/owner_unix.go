@@ -14,7 +14,7 @@ func tooOpen(info fs.FileInfo) bool {
 }
 
 // forbidden is libpq's rule: 0600 or less, and 0640 for a file of root's, which those
-// in a group may share. Source: fe-secure-openssl.c of PostgreSQL 18, initialize_SSL.
+// in a group may share. Source: fe-secure-openssl.c of PostgreSQL, initialize_SSL, read 2026-11.
 func forbidden(mode fs.FileMode, roots bool) bool {
 	if roots {
 		return mode&0o037 != 0

@@ -217,3 +217,38 @@ func TestSystemsRootsAreVerifiedByCryptoTLS(t *testing.T) {
 		t.Errorf("got %v, %v, %s, %x", config.InsecureSkipVerify, config.RootCAs, config.ServerName, config.MinVersion)
 	}
 }
+
+// For one connection crypto/tls verifies, and shows the chains; names, roots and the
+// client's pair are those of now.
+func TestConfigNowShowsTheVerifiedChains(t *testing.T) {
+	ca, other := newAuthority(t, "ca"), newAuthority(t, "other")
+	s := serve(t, ca.issue(t), ca)
+	dir, pair := t.TempDir(), ca.issue(t)
+	opts := tlsfiles.Options{CAFile: write(t, dir, "ca.crt", certPEM(ca.cert)), CertFile: write(t, dir, "tls.crt", certPEM(pair.cert)), KeyFile: write(t, dir, "tls.key", pair.keyPEM(t))}
+	f := mustNew(t, opts)
+	for _, name := range []string{"localhost", "127.0.0.1"} {
+		conn, err := tls.Dial("tcp", s.addr, f.ConfigNow(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(conn.ConnectionState().VerifiedChains) != 1 {
+			t.Errorf("%s: the chains are not there", name)
+		}
+		_ = conn.Close()
+	}
+	if err := s.greet(t.Context(), f.ConfigNow("redis.example.com")); !errors.As(err, new(x509.HostnameError)) {
+		t.Errorf("got %v; want another name refused", err)
+	}
+	before := f.ConfigNow("localhost")
+	write(t, dir, "ca.crt", certPEM(other.cert))
+	if err := s.greet(t.Context(), f.ConfigNow("localhost")); !errors.As(err, new(x509.UnknownAuthorityError)) {
+		t.Errorf("got %v; want the roots of now", err)
+	}
+	if err := s.greet(t.Context(), before); err != nil {
+		t.Errorf("the one of before: %v", err)
+	}
+	opts.Mode = tlsfiles.VerifyCA
+	if err := s.greet(t.Context(), mustNew(t, opts).ConfigNow("localhost")); !errors.As(err, new(x509.UnknownAuthorityError)) {
+		t.Errorf("verify-ca: got %v; want the authority refused", err)
+	}
+}

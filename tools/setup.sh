@@ -70,7 +70,16 @@ setup_psql() {
 	if [ -n "$dir" ] && [ -x "$dir/psql" ]; then
 		return 0
 	fi
-	need psql postgresql-client "the tests of azurepgtest log in with it"
+	need psql postgresql-client "the tests of azurepgtest and cmd/azurepg log in with it"
+}
+
+# It comes with the server, not with its clients.
+setup_pgbench() {
+	dir=$(postgres_dir || true)
+	if [ -n "$dir" ] && [ -x "$(dirname "$(readlink -f "$dir/postgres")")/pgbench" ]; then
+		return 0
+	fi
+	need pgbench postgresql "the tests of azurepg proxy run it"
 }
 
 setup_pgbouncer() {

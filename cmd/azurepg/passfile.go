@@ -12,7 +12,7 @@ import (
 var passfileCommand = command{
 	name:    "passfile",
 	args:    "-out FILE [DSN…]",
-	summary: "keep a libpq password file fresh, for programs that cannot fetch tokens",
+	summary: "keeps a libpq password file fresh",
 	help: `
 It writes a line for each host of each DSN into FILE, with a token for the password,
 and renews it before the token ends. libpq reads the file for each connection:

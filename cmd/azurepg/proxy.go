@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 var proxyCommand = command{
 	name:    "proxy",
 	args:    "-listen unix:PATH|tcp:127.0.0.1:PORT [DSN]",
-	summary: "logs local clients in without a password, in any language",
+	summary: "lets local programs in any language log in without a password",
 	help: `
 It opens verified TLS to the server for each client and logs in with the token. The
 role is the DSN's, whatever user a client names, and so is the database, unless
@@ -43,7 +42,8 @@ port (sslmode=require) is told that there is none. On a unix socket libpq does n
 
 SIGTERM or an interrupt ends it: it stops listening, lets sessions go on for -drain,
 and ends what is left with SQLSTATE 57P01. A second one ends it at once. Keep secrets
-out of the DSN, where ps shows them: the AZURE_* variables are for them.
+out of the DSN, where ps shows them: the AZURE_* variables are for them. Under systemd,
+Type=notify lets other units wait for the listener.
 
 -health serves /livez, /readyz (logs in to the server, at most every 5 s) and /metrics
 (Prometheus) over HTTP, to everyone who reaches that address.`,
@@ -76,13 +76,14 @@ type proxyFlags struct {
 }
 
 func (p *proxyFlags) run(ctx context.Context, std *streams, args []string) error {
+	dsn, err := dsnArgument(args)
 	switch {
-	case len(args) > 1:
-		return usagef("it takes one DSN, and flags before it")
+	case err != nil:
+		return err
 	case len(p.listen) == 0:
 		return usagef("-listen is missing: unix:PATH or tcp:127.0.0.1:PORT")
 	}
-	cfg, err := azurepg.ParseDSN(strings.Join(args, ""))
+	cfg, err := azurepg.ParseDSN(dsn)
 	if err != nil {
 		return err
 	}
@@ -109,6 +110,7 @@ func (p *proxyFlags) run(ctx context.Context, std *streams, args []string) error
 	notifyReady()
 	now, stop := secondSignal(ctx)
 	defer stop()
+	notifyReady()
 	return server.Serve(ctx, now, listeners...)
 }
 

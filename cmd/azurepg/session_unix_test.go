@@ -133,7 +133,7 @@ func waitForQuery(t *testing.T, sql string) {
 // A session goes on after the end of the token that began it, and \watch with it.
 func TestSessionOutlivesItsToken(t *testing.T) {
 	short := azurepgtest.Start(t)
-	const lifetime = 4 * time.Second
+	const lifetime = 10 * time.Second // of which a busy machine takes some to start psql
 	short.Entra.SetLifetime(lifetime)
 	began := time.Now()
 	s := start(t, environment(short), "psql", "", "--", "-XAt")

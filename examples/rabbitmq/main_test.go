@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -77,7 +75,7 @@ func (s *servers) close() (err error) {
 type program struct {
 	*servers
 	principal *azurepgtest.Principal
-	output    *lockedBuffer
+	output    *brokertest.Output
 	logger    *slog.Logger
 }
 
@@ -89,7 +87,7 @@ func newProgram(t *testing.T, roles ...string) *program {
 		t.Fatal(err)
 	}
 	s.azure.Entra.SetLifetime(time.Hour)
-	output := new(lockedBuffer)
+	output := new(brokertest.Output)
 	p := &program{s, s.azure.AddServicePrincipal(t.Name()), output, slog.New(slog.NewTextHandler(output, nil))}
 	s.azure.AssignRoles(p.principal, api, roles...)
 	for name, value := range map[string]string{
@@ -101,31 +99,8 @@ func newProgram(t *testing.T, roles ...string) *program {
 	} {
 		t.Setenv(name, value)
 	}
-	t.Cleanup(func() {
-		for _, text := range []string{output.String(), s.rabbitmq.Log()} {
-			for _, leak := range s.azure.Leaks(text) {
-				t.Errorf("the output holds %s", leak)
-			}
-		}
-	})
+	t.Cleanup(func() { brokertest.NoLeaks(t, s.azure, output.String(), s.rabbitmq.Log()) })
 	return p
-}
-
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
 }
 
 func (p *program) broker(t *testing.T) *broker {
@@ -155,9 +130,8 @@ func TestHelloLogsInByTokenOrCertificate(t *testing.T) {
 			if auth == "external" {
 				user = p.rabbitmq.User
 			}
-			if want := "user '" + user + "' authenticated and granted access"; !strings.Contains(p.rabbitmq.Log(), want) {
-				t.Errorf("RabbitMQ's log does not say %q", want)
-			}
+			want := "user '" + user + "' authenticated and granted access"
+			brokertest.Until(t, want, func() bool { return strings.Contains(p.rabbitmq.Log(), want) })
 		})
 	}
 }
@@ -205,7 +179,7 @@ func TestWithoutUpdateSecretRightsEndWithTheToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the token's end", func() bool { return time.Until(token.ExpiresOn) < -2*time.Second })
+	brokertest.Until(t, "the token's end", func() bool { return time.Until(token.ExpiresOn) < -2*time.Second })
 	var refusal *amqp.Error
 	if err := declare(); !errors.As(err, &refusal) || refusal.Code != amqp.AccessRefused {
 		t.Errorf("after the token's end: %v; want 403", err)
@@ -220,35 +194,6 @@ func TestWithoutUpdateSecretRightsEndWithTheToken(t *testing.T) {
 	if err := declare(); err != nil {
 		t.Errorf("after UpdateSecret: %v", err)
 	}
-}
-
-func TestNothingIsLostWhileTokensEndAndTheBrokerCrashes(t *testing.T) {
-	p := newProgram(t, everything...)
-	p.azure.Entra.SetLifetime(8 * time.Second)
-	b := p.broker(t)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	ended := make(chan error)
-	go func() { ended <- relay(ctx, b, p.output) }()
-	logged := func(what string) int {
-		return strings.Count(p.rabbitmq.Log(), "'"+p.principal.ObjectID+"' "+what)
-	}
-	// Two connections: with the second new token the first has ended.
-	renewals := func(n int) func() bool { return func() bool { return logged("updated secret") >= 2*n } }
-	until(t, "tokens", renewals(2))
-	if err := p.rabbitmq.Crash(); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.rabbitmq.Start(); err != nil {
-		t.Fatal(err)
-	}
-	until(t, "logins", func() bool { return logged("authenticated and granted access") >= 4 })
-	until(t, "tokens", renewals(4))
-	stop()
-	if err := <-ended; err != nil {
-		t.Errorf("%v\n%s", err, p.output)
-	}
-	t.Log(p.output)
 }
 
 func TestRefusalsAreExplained(t *testing.T) {
@@ -268,14 +213,5 @@ func TestRefusalsAreExplained(t *testing.T) {
 			}
 			fmt.Fprintln(p.output, err)
 		})
-	}
-}
-
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(3 * time.Minute); !done(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("waited in vain for " + what)
-		}
 	}
 }

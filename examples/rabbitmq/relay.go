@@ -31,22 +31,31 @@ type relayer struct {
 	duplicates atomic.Int64
 }
 
+func newRelayer(b *broker) *relayer {
+	return &relayer{broker: b, run: rand.Text(), received: make(map[string]int)}
+}
+
 // relay publishes and receives until ctx is done, and says how it went.
 func relay(ctx context.Context, b *broker, out io.Writer) error {
-	r := &relayer{broker: b, run: rand.Text(), received: make(map[string]int)}
+	r := newRelayer(b)
 	consuming, done := context.WithCancel(context.WithoutCancel(ctx))
 	defer done()
 	var group sync.WaitGroup
 	group.Go(func() { b.keep(consuming, r.consume) })
 	b.keep(ctx, r.publish)
-	for end := time.Now().Add(30 * time.Second); r.handled.Load() < r.published.Load() && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	r.settle()
 	done()
 	group.Wait()
 	fmt.Fprintf(out, "%d messages confirmed, %d of them published again, %d received, %d of them twice, over %d connections\n",
 		r.published.Load(), r.repeated.Load(), r.handled.Load(), r.duplicates.Load(), r.connections.Load())
 	return r.check()
+}
+
+// settle waits until all that is published has arrived, or will not any more.
+func (r *relayer) settle() {
+	for end := time.Now().Add(30 * time.Second); r.handled.Load() < r.published.Load() && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // id is that of the number i, whenever it is published.

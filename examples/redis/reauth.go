@@ -32,6 +32,9 @@ type load struct {
 // reauth uses all that a token's end can cut, until ctx is done, and says how it went: a pool
 // of which eight are busy at once and idle then, a subscription, and pops that block.
 func reauth(ctx context.Context, c *client, out io.Writer) error {
+	if err := c.Ping(ctx).Err(); err != nil {
+		return err
+	}
 	l := &load{client: c, out: out}
 	defer c.Del(context.WithoutCancel(ctx), counterKey, queueKey)
 	producing, stop := context.WithCancel(ctx)
@@ -122,7 +125,7 @@ func (l *load) pop(ctx context.Context) {
 
 // settle waits until all has arrived, or will not any more.
 func (l *load) settle(ctx context.Context) {
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if ctx.Err() != nil || l.received.Load() >= l.published.Load() && l.popped.Load() >= l.pushed.Load() {
 			return
 		}

@@ -49,7 +49,7 @@ const (
 	NotYetValid      // or not begun
 	Unsuitable       // or cannot serve
 	NoTLS            // the server answers something else
-	TooOld           // no version of TLS in common
+	TooOld           // no version of TLS in common, or no cipher suite of one
 	CertMissing      // the server wants a client certificate
 	CertRefused      // the server does not want this one
 	Refused          // the connection, by the kernel
@@ -63,7 +63,7 @@ var means = [...]string{
 	NotYetValid: "a certificate of the server, for {names} and issued by {issuer}, is not valid yet: from {from} to {until}, and this machine's clock says {now}",
 	Unsuitable:  "a certificate of the server, for {names} and issued by {issuer}, cannot serve: {error}",
 	NoTLS:       "{error}: the server does not speak TLS here",
-	TooOld:      "{error}: client and server have no version of TLS in common",
+	TooOld:      "{error}: client and server have no version of TLS in common, or no cipher suite of one",
 	CertMissing: "{error}: the server wants a client certificate",
 	CertRefused: "{error}: the server refused the client certificate, or wants one",
 	Refused:     "{error}: nothing listens at this host and port",
@@ -110,8 +110,11 @@ func ofAlert(err error) Kind {
 		return Unknown
 	}
 	alert := op.Err.Error()
-	if strings.Contains(alert, "certificate required") {
+	switch {
+	case strings.Contains(alert, "certificate required"):
 		return CertMissing
+	case strings.Contains(alert, "insufficient security level"): // RabbitMQ without suites of TLS 1.3
+		return TooOld
 	}
 	for _, words := range []string{"bad certificate", "unsupported certificate", "revoked certificate", "expired certificate",
 		"unknown certificate", "access denied", "handshake failure"} {

@@ -23,6 +23,9 @@ const (
 	// left has passed. A look that finds nothing to do costs less than the timer.
 	longestPause  = 30 * time.Second
 	shortestPause = 250 * time.Millisecond
+	// lookTimeout is how long a look waits for the fetch of a token that has ended, which
+	// goes on behind it: the tokens of other identities are to be written meanwhile.
+	lookTimeout = 5 * time.Second
 	// failurePause follows a look that found no valid token, or a file that could not be
 	// written. It doubles with each failure in a row, up to longestPause.
 	failurePause = time.Second
@@ -84,7 +87,9 @@ func (p *Passfile) Keep(ctx context.Context) {
 			return
 		case <-time.After(p.pause(time.Now())):
 		}
-		_ = p.look(ctx) // the token cache has logged it
+		looking, done := context.WithTimeout(ctx, lookTimeout)
+		_ = p.look(looking) // the token cache logs it
+		done()
 		if err := p.write(); err != nil {
 			p.failures++
 			p.log.Error("azurepg: passfile not written, the old one stays", "file", p.path, "error", err.Error())
@@ -104,8 +109,7 @@ func (p *Passfile) Remove() error {
 	return nil
 }
 
-// look asks every source for its token, all at once, so that one that waits for an answer
-// holds up no other's fetch. It returns the first source's error.
+// look asks every source for its token, all at once. It returns the first source's error.
 func (p *Passfile) look(ctx context.Context) error {
 	errs := make([]error, len(p.sources))
 	var wg sync.WaitGroup

@@ -161,11 +161,7 @@ func (c *child) metric(t *testing.T, name string) string {
 // program is a client of c: psql, pgbench and so on, at its unix socket.
 func (c *child) program(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatalf("%v: tools/setup.sh installs it", err)
-	}
-	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd := exec.CommandContext(t.Context(), installed(t, name), args...)
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "PG") {
 			cmd.Env = append(cmd.Env, v)
@@ -173,6 +169,28 @@ func (c *child) program(t *testing.T, name string, args ...string) *exec.Cmd {
 	}
 	cmd.Env = append(cmd.Env, "PGHOST="+c.dir, "PGPASSFILE="+filepath.Join(c.dir, "none"))
 	return cmd
+}
+
+// installed returns where a program of PostgreSQL's is: beside the server, whose version
+// it then has, or on the path.
+func installed(t *testing.T, name string) string {
+	t.Helper()
+	dirs := []string{os.Getenv("PGBIN")}
+	if server, err := exec.LookPath("postgres"); err == nil {
+		if server, err = filepath.EvalSymlinks(server); err == nil {
+			dirs = append(dirs, filepath.Dir(server))
+		}
+	}
+	for _, dir := range dirs {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); dir != "" && err == nil {
+			return path
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%v: tools/setup.sh installs it", err)
+	}
+	return path
 }
 
 // psql runs statements, and returns all that psql says.

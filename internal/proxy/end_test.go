@@ -11,13 +11,12 @@ import (
 
 func TestIdleSessionsEndAndBusyOnesDoNot(t *testing.T) {
 	azure := sharedAzure(t)
-	s := serve(t, azure.DSN("app"), proxy.Options{IdleTimeout: 100 * time.Millisecond})
+	s := serve(t, azure.DSN("app"), proxy.Options{IdleTimeout: 500 * time.Millisecond})
+	// Each packet with a statement at once: no time to be idle before it.
 	busy, inTransaction := s.dial(t), s.dial(t)
-	enter(t, busy)
-	write(t, busy, query(t, "select pg_sleep(0.7)"))
-	enter(t, inTransaction)
-	write(t, inTransaction, query(t, "begin"))
-	hear(t, inTransaction, 'Z')
+	write(t, busy, append(bytes.Clone(goodPacket), query(t, "select pg_sleep(1.5)")...))
+	write(t, inTransaction, append(bytes.Clone(goodPacket), query(t, "begin")...))
+	hear(t, inTransaction, 'C')
 	idle := s.dial(t)
 	enter(t, idle)
 	wantError(t, idle, "57P05")

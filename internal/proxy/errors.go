@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/azurepg/azurepg"
+	"github.com/azurepg/azurepg/internal/hostlist"
 )
 
 // SQLSTATEs of what the proxy itself says.
@@ -38,6 +39,9 @@ func answer(code, format string, args ...any) *reply {
 
 func (r *reply) Error() string { return r.Message }
 
+// NoOtherHost says that what is wrong with the client's own packet is so at every host.
+func (r *reply) NoOtherHost() bool { return true }
+
 // replyTo says to the client why it is not logged in. What the server said is passed on
 // in its own words, and what azurepg knows about it is added.
 func replyTo(err error) *reply {
@@ -45,9 +49,9 @@ func replyTo(err error) *reply {
 	if errors.As(err, &own) {
 		return own
 	}
-	var hosts *connectError
-	if errors.As(err, &hosts) {
-		return hosts.reply(err)
+	var failed *hostlist.Failed
+	if errors.As(err, &failed) {
+		return failedReply(failed, err)
 	}
 	r := answer(codeNoConnection, "azurepg proxy: %s", strings.TrimPrefix(err.Error(), "azurepg: "))
 	var token *azurepg.TokenError
@@ -60,40 +64,29 @@ func replyTo(err error) *reply {
 	return r
 }
 
-// reply says why no host would do. err is what the Connector has made of e.
-func (e *connectError) reply(err error) *reply {
-	r := answer(codeNoConnection, "azurepg proxy: %s", e)
-	if server := e.saidLast(); server != nil {
+// failedReply says why no host would do. err is what the Connector has made of failed.
+func failedReply(failed *hostlist.Failed, err error) *reply {
+	r := answer(codeNoConnection, "azurepg proxy: no connection to %s", failed)
+	if server := saidLast(failed); server != nil {
 		r = &reply{server.response}
 		r.Severity, r.SeverityUnlocalized = "FATAL", "FATAL"
 	}
-	r.Hint = joined(r.Hint, advice(err))
-	r.Detail = joined(r.Detail, whose(err))
+	r.Hint = joined(r.Hint, azurepg.Advice(err))
+	if failed.PasswordSent() {
+		r.Detail = joined(r.Detail, whose(err))
+	}
 	return r
 }
 
 // saidLast returns the server's words, if one said any: of several hosts those of the
 // last, after which no other was asked if they are a refusal.
-func (e *connectError) saidLast() (server *serverError) {
-	for _, one := range slices.Backward(e.errs) {
+func saidLast(failed *hostlist.Failed) (server *serverError) {
+	for _, one := range slices.Backward(failed.Unwrap()) {
 		if errors.As(one, &server) {
 			return server
 		}
 	}
 	return nil
-}
-
-// advice returns what the Connector recommends.
-func advice(err error) string {
-	var auth *azurepg.AuthError
-	if errors.As(err, &auth) {
-		return auth.Advice
-	}
-	var other interface{ Advice() string }
-	if errors.As(err, &other) {
-		return other.Advice()
-	}
-	return ""
 }
 
 // whose says whose token was refused.

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/azurepg/azurepg/internal/hostlist"
 )
 
 func TestParametersOfAClientWin(t *testing.T) {
@@ -194,8 +196,7 @@ func TestAServerCannotRepeatTheTokenToTheClient(t *testing.T) {
 			t.Errorf("%s: it was let in", name)
 			continue
 		}
-		failed := new(connectError)
-		failed.add("host:5432", true, err)
+		failed := failedAt(t, err)
 		packet, _ := replyTo(failed).Encode(nil)
 		if text := string(packet) + string(l.welcome) + err.Error(); strings.Contains(text, "HUNTER2") {
 			t.Errorf("%s: the token is in %q", name, text)
@@ -203,16 +204,26 @@ func TestAServerCannotRepeatTheTokenToTheClient(t *testing.T) {
 	}
 }
 
-func TestRefusalsOfSeveralHostsTheLastIsRelayed(t *testing.T) {
-	failed := new(connectError)
-	for i, code := range []string{"57P03", "28P01"} {
-		failed.add(fmt.Sprintf("host%d:5432", i), true, &serverError{pgproto3.ErrorResponse{Severity: "FATAL", Code: code, Message: code}})
+// failedAt is why none of the hosts would do that said these errors.
+func failedAt(t *testing.T, errs ...error) *hostlist.Failed {
+	t.Helper()
+	addresses := make([]string, len(errs))
+	for i := range errs {
+		addresses[i] = fmt.Sprintf("host%d:5432", i)
 	}
-	if got := replyTo(fmt.Errorf("around: %w", failed)); got.Code != "28P01" {
+	_, failed := hostlist.Open(t.Context(), addresses, "any", func(i int, _ string) (bool, bool, error) { return false, true, errs[i] })
+	return failed
+}
+
+func TestRefusalsOfSeveralHostsTheLastIsRelayed(t *testing.T) {
+	said := func(code string) error {
+		return &serverError{pgproto3.ErrorResponse{Severity: "FATAL", Code: code, Message: code}}
+	}
+	if got := replyTo(fmt.Errorf("around: %w", failedAt(t, said("57P03"), said("28P01")))); got.Code != "28P01" {
 		t.Errorf("got %s; want 28P01", got.Code)
 	}
-	failed.add("host2:5432", false, errors.New("connection refused"))
-	if got := replyTo(failed); got.Code != "28P01" || !strings.Contains(failed.Error(), "host2:5432: connection refused") {
+	failed := failedAt(t, said("57P03"), errors.New("connection refused"))
+	if got := replyTo(failed); got.Code != "57P03" || !strings.Contains(failed.Error(), "host1:5432: connection refused") {
 		t.Errorf("got %s, %v", got.Code, failed)
 	}
 }

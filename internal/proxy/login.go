@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/azurepg/azurepg/internal/hostlist"
 )
 
 // The messages of a login.
@@ -122,7 +124,7 @@ func (l *login) authenticate(code uint32) error {
 	case code == authCleartext:
 		return errors.New("the server asked for the password twice")
 	}
-	return fmt.Errorf("the server asked for %s, where a token is only sent as a cleartext password, and was sent nothing", authName(code))
+	return fmt.Errorf("the server asked for %s, where a token is only sent as a cleartext password, and was sent nothing", hostlist.AuthName(code))
 }
 
 func (l *login) sendToken() error {
@@ -134,19 +136,6 @@ func (l *login) sendToken() error {
 	_, err = l.conn.Write(message)
 	clear(message)
 	return err
-}
-
-// authName names the other kinds of authentication.
-func authName(code uint32) string {
-	switch code {
-	case 5:
-		return "an MD5 hash"
-	case 7, 8, 9:
-		return "GSSAPI or SSPI"
-	case 10, 11, 12:
-		return "SASL (SCRAM-SHA-256 or OAuth)"
-	}
-	return fmt.Sprintf("authentication of kind %d", code)
 }
 
 // readMessage reads a message as it is, with type and length, of limit bytes at most.

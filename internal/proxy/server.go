@@ -58,8 +58,8 @@ type Server struct {
 	ready    readiness
 }
 
-// New returns a Server that logs in as cfg says; cfg.Base must be nil. It dials nothing and fetches
-// no token. Its errors are *azurepg.DSNError.
+// New returns a Server that logs in as cfg says; cfg.Base must be nil. It dials nothing
+// and fetches no token. Its errors are *azurepg.DSNError.
 func New(cfg *azurepg.Config, options Options) (*Server, error) {
 	if cfg.Base != nil {
 		return nil, &azurepg.DSNError{Key: "Base", Err: errors.New("the proxy has its own")}

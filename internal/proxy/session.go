@@ -18,8 +18,8 @@ type session struct {
 	fromServer, fromClient frames // each of the goroutine that reads there
 
 	// unanswered counts the messages that the server answers with ReadyForQuery, less
-	// those answers. A client that sends Sync within a COPY, which is not answered, makes it too large: then the
-	// session passes for busy.
+	// those answers. A Sync within a COPY has no answer: it makes the count too large, and
+	// the session passes for busy.
 	unanswered atomic.Int64
 	status     atomic.Uint32 // of the transaction: I, T or E, as the server last said
 	active     atomic.Int64  // when bytes last went through, in Unix nanoseconds

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/azurepg/azurepg"
+	"github.com/azurepg/azurepg/internal/hostlist"
 )
 
 // upstream is a connection to the server that is logged in. It is the driver.Conn of a
@@ -70,35 +71,13 @@ func newBase(cfg *azurepg.Config) (azurepg.OpenFunc, error) {
 
 // open is the OpenFunc.
 func (b *base) open(ctx context.Context, l azurepg.Login) (driver.Conn, error) {
-	failed := new(connectError)
-	conn, primaries := b.tryAll(ctx, l, b.hosts, b.session, failed)
-	if conn == nil && len(primaries) > 0 && b.session == preferStandby && !failed.final() {
-		conn, _ = b.tryAll(ctx, l, primaries, anySession, failed)
-	}
-	if conn == nil {
-		return nil, failed
+	conn, failed := hostlist.Open(ctx, b.hosts, b.session, func(i int, session string) (*upstream, bool, error) {
+		return b.try(ctx, l, b.hosts[i], session)
+	})
+	if failed != nil {
+		return nil, fmt.Errorf("no connection to %w", failed)
 	}
 	return conn, nil
-}
-
-// tryAll logs in to the first of hosts whose session is as wanted. It also returns
-// those whose session was not, and adds to failed why each one is not it.
-func (b *base) tryAll(ctx context.Context, l azurepg.Login, hosts []string, session string, failed *connectError) (*upstream, []string) {
-	var other []string
-	for _, host := range hosts {
-		conn, sent, err := b.try(ctx, l, host, session)
-		if err == nil {
-			return conn, nil
-		}
-		failed.add(host, sent, err)
-		if ctx.Err() != nil || failed.final() {
-			break
-		}
-		if errors.Is(err, errOtherSession) {
-			other = append(other, host)
-		}
-	}
-	return nil, other
 }
 
 // try logs in to one host within the time for one attempt. It returns whether the
@@ -122,7 +101,7 @@ func (b *base) try(ctx context.Context, l azurepg.Login, host, session string) (
 	in := &login{conn: conn, token: string(l.Password)}
 	err = in.run(l.User, r.database, merged(b.params, r.params))
 	if err == nil {
-		err = checkSession(conn, session)
+		err = hostlist.CheckSession(session, func(query string) (string, error) { return ask(conn, query) })
 	}
 	if !stop() && err == nil { // the deadline may have been set after the last answer
 		err = attempt.Err()

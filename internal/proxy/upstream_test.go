@@ -95,3 +95,19 @@ func TestAFullServerIsRelayed(t *testing.T) {
 		t.Errorf("the client is told %q, %q", said.Message, said.Hint)
 	}
 }
+
+// A firewall's refusal is not the token's fault.
+func TestARefusalBeforeTheTokenForcesNoFetch(t *testing.T) {
+	azure := azurepgtest.Start(t)
+	s := serve(t, azure.DSN("app"), proxy.Options{})
+	azure.Postgres.RejectBefore(true)
+	conn := s.dial(t)
+	write(t, conn, goodPacket)
+	said := wantError(t, conn, "28000")
+	if !strings.Contains(said.Message, "no pg_hba.conf entry") || !strings.Contains(said.Hint, "firewall rules") || said.Detail != "" {
+		t.Errorf("the client is told %q, %q, %q", said.Message, said.Detail, said.Hint)
+	}
+	if forced := s.metric(t, "token_fetches_forced_total"); forced != "0" {
+		t.Errorf("%s fetches were forced; want none", forced)
+	}
+}

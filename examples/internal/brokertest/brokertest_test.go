@@ -2,7 +2,6 @@ package brokertest
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -193,10 +192,8 @@ func TestNothingIsLeftOfAKilledProcess(t *testing.T) {
 	if err != nil || len(words) != 6 {
 		t.Fatalf("it printed %q, %v", line, err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	for _, addr := range words[:3] {
-		until(ctx, t, addr+" to be closed", func() bool {
+		Until(t, addr+" to be closed", func() bool {
 			conn, err := net.Dial("tcp", addr)
 			if err == nil {
 				conn.Close()
@@ -205,21 +202,9 @@ func TestNothingIsLeftOfAKilledProcess(t *testing.T) {
 		})
 	}
 	for _, dir := range words[3:] {
-		until(ctx, t, dir+" to go", func() bool {
+		Until(t, dir+" to go", func() bool {
 			_, err := os.Stat(dir)
 			return errors.Is(err, os.ErrNotExist)
 		})
-	}
-}
-
-// until waits for something that another process does.
-func until(ctx context.Context, t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			t.Fatal("waited in vain for " + what)
-		case <-time.After(10 * time.Millisecond):
-		}
 	}
 }

@@ -111,7 +111,7 @@ func TestFrontCutsAConnectionWhenItsLastTokenEnds(t *testing.T) {
 	if err := renewed.AuthACL(t.Context(), app.ObjectID, long).Err(); err != nil {
 		t.Fatal(err)
 	}
-	until(t.Context(), t, "the cut", func() bool { return f.Cut() == 1 })
+	Until(t, "the cut", func() bool { return f.Cut() == 1 })
 	if time.Now().Before(expires) {
 		t.Error("it was cut before its token ended")
 	}

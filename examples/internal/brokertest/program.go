@@ -1,7 +1,6 @@
 package brokertest
 
 import (
-	"net"
 	"testing"
 	"time"
 )
@@ -18,12 +17,16 @@ func Run(tb testing.TB, dir, log string, env []string, program string, args ...s
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return (&Program{p}).endWith(tb)
+}
+
+func (p *Program) endWith(tb testing.TB) *Program {
 	tb.Cleanup(func() {
-		if err := p.kill(); err != nil {
+		if err := p.process.kill(); err != nil {
 			tb.Error(err)
 		}
 	})
-	return &Program{p}
+	return p
 }
 
 // Await waits until ask succeeds, and ends the test if that takes longer than limit or
@@ -50,18 +53,12 @@ func Ports(tb testing.TB, n int) []string {
 // own files, ports and names.
 func Node(tb testing.TB, dir string) []string {
 	tb.Helper()
-	epmd, err := find("erlang-base", "epmd", "/usr/bin/epmd")
+	ports := Ports(tb, 2)
+	epmd, err := startEpmd(dir, ports[0])
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ports := Ports(tb, 2)
+	(&Program{epmd}).endWith(tb)
 	b := &RabbitMQ{dir: &directory{path: dir}, port: ports[0], epmdPort: ports[0], distPort: ports[1]}
-	Run(tb, dir, b.dir.file("epmd.log"), nil, epmd, "-port", b.epmdPort, "-address", "127.0.0.1").Await(tb, 20*time.Second, func() error {
-		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", b.epmdPort))
-		if err == nil {
-			conn.Close()
-		}
-		return err
-	})
 	return b.environment()
 }

@@ -34,7 +34,7 @@ type RedisOptions struct {
 	Settings []string // lines of redis.conf
 }
 
-// redisSettings are the same as in docs/tls.md, the ports and directories apart.
+// redisSettings have TLS as docs/tls.md says.
 const redisSettings = `bind 127.0.0.1
 port %s
 tls-port %s
@@ -43,6 +43,8 @@ tls-key-file "%s"
 tls-ca-cert-file "%s"
 tls-auth-clients yes
 tls-protocols "TLSv1.2 TLSv1.3"
+tls-ciphersuites TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256
+tls-ciphers ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256
 aclfile "%s"
 dir "%s"
 maxmemory-policy noeviction

@@ -1,11 +1,8 @@
-package proxy
+package hostlist
 
 import (
 	"errors"
 	"fmt"
-	"io"
-
-	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 const (
@@ -32,47 +29,33 @@ var sessions = map[string]struct{ ask, want, not string }{
 	preferStandby: {askStandby, "true", "the server is not a standby"},
 }
 
-// checkSession returns errOtherSession if the session on conn is not as wanted.
-func checkSession(conn io.ReadWriter, wanted string) error {
+// CheckSession returns an error if the session is not as wanted. Ask returns the one
+// value that a query returns; it is not called where nothing is wanted.
+func CheckSession(wanted string, ask func(query string) (string, error)) error {
 	s, ok := sessions[wanted]
 	if !ok {
 		return nil
 	}
-	got, err := ask(conn, s.ask)
+	answer, err := ask(s.ask)
 	if err != nil {
 		return err
 	}
-	if got != s.want {
+	if answer != s.want {
 		return fmt.Errorf("%s, %w", s.not, errOtherSession)
 	}
 	return nil
 }
 
-// ask returns the one value that query returns.
-func ask(conn io.ReadWriter, query string) (value string, err error) {
-	packet, err := (&pgproto3.Query{String: query}).Encode(nil)
-	if err != nil {
-		return "", err
+// AuthName names the kinds of authentication but that by a cleartext password.
+// Source: PostgreSQL documentation, 55.7 Message Formats, read 2026-11.
+func AuthName(code uint32) string {
+	switch code {
+	case 5:
+		return "an MD5 hash"
+	case 7, 8, 9:
+		return "GSSAPI or SSPI"
+	case 10, 11, 12:
+		return "SASL (SCRAM-SHA-256 or OAuth)"
 	}
-	if _, err := conn.Write(packet); err != nil {
-		return "", err
-	}
-	for {
-		message, err := readMessage(conn, maxWelcome)
-		if err != nil {
-			return "", err
-		}
-		switch body := message[5:]; message[0] {
-		case msgError:
-			return "", newServerError(body, "")
-		case msgDataRow:
-			var row pgproto3.DataRow
-			if err := row.Decode(body); err != nil || len(row.Values) != 1 {
-				return "", errNoMessage
-			}
-			value = string(row.Values[0])
-		case msgReadyForQuery:
-			return value, nil
-		}
-	}
+	return fmt.Sprintf("authentication of kind %d", code)
 }
