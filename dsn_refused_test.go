@@ -42,6 +42,7 @@ var badDSNs = []struct {
 	{"password in a quoted URL", "'postgres://u:HUNTER@h/d'", nil, passwordLine},
 	{"password in an assignment", "DATABASE_URL=postgres://u:HUNTER@h/d", nil, passwordLine},
 	{"password without a scheme", "//u:HUNTER@h/d", nil, passwordLine},
+	{"password without scheme and slashes", "u:HUNTER@h/d", nil, passwordLine},
 	{"password misspelt", "host=h pasword=HUNTER", nil, "azurepg: password: parameter 2 is probably meant as password; a password is given, but azurepg logs in with Entra tokens only: remove it"},
 	{"passfile", "host=h passfile=/HUNTER", nil, "azurepg: passfile: password files are never read: azurepg logs in with Entra tokens only"},
 
@@ -65,7 +66,8 @@ var badDSNs = []struct {
 	{"assignment", "DATABASE_URL=postgres://u@h/d", nil, "azurepg: DSN: parameter 1 holds a whole URL: give the URL alone"},
 	{"exported assignment", "export DATABASE_URL=postgres://u@h/d", nil, "azurepg: DSN: parameter 1 is not of the form key=value"},
 	{"URL as a value", "host=h dbname=azurepg://i/d", nil, "azurepg: DSN: parameter 2 holds a whole URL: give the URL alone"},
-	{"host name alone", "HUNTER.postgres.database.azure.com", nil, "azurepg: DSN: parameter 1 is not of the form key=value"},
+	{"host name alone", "HUNTER.postgres.database.azure.com", nil, "azurepg: DSN: it lacks postgres:// before the host; " + formHint},
+	{"URL without its scheme", "HUNTER@h:5432/d?sslmode=require", nil, "azurepg: DSN: it lacks postgres:// before the host; " + formHint},
 	{"word without value", "host=h HUNTER", nil, "azurepg: DSN: parameter 2 is not of the form key=value"},
 	{"value without word", "host=h =HUNTER", nil, "azurepg: DSN: parameter 2 is not of the form key=value"},
 	{"open quote", "host=h user='HUNTER", nil, "azurepg: DSN: parameter 2 has a quote that never ends"},
