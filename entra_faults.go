@@ -90,6 +90,9 @@ var credentialFaults = []credentialFault{
 		says: "no such host", means: "the name of the token service is not found", advice: "look at the DNS of this machine, and at azure_cloud"}},
 	{words: &pattern{expr: `dial tcp|i/o timeout|connection re(set|fused)|\bEOF\b`}, retry: true, explanation: explanation{
 		says: "dial tcp", means: "the token service cannot be reached", advice: "look at firewall and proxy between here and login.microsoftonline.com"}},
+	{words: &pattern{expr: `kept refusing for|RESPONSE 5\d\d`}, retry: true, explanation: explanation{
+		says: "HTTP 503", means: "Entra, or the identity endpoint, is out of order",
+		advice: "it recovers by itself; Azure's status page may know of it"}},
 	{words: &pattern{expr: `no answer within`}, retry: true, explanation: explanation{
 		says: "no answer within 30s (azure_token_timeout)", means: "Entra, or the tool that was asked, does not answer",
 		advice: "look at the network; it recovers by itself"}},

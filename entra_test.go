@@ -55,6 +55,9 @@ func TestEveryCredentialFaultIsExplained(t *testing.T) {
 		{"proxy that opens TLS", "client_secret", errors.New("tls: failed to verify certificate: x509: certificate signed by unknown authority"), "proxy's", false},
 		{"no DNS", "client_secret", errors.New("dial tcp: lookup login.microsoftonline.com: no such host"), "DNS", true},
 		{"no network", "client_secret", errors.New("dial tcp 192.0.2.1:443: i/o timeout"), "login.microsoftonline.com", true},
+		{"Entra is out of order", "client_secret", failedWith(503, ""), "recovers by itself", true},
+		{"Entra is out of order, until the time was up", "client_secret", errors.New("the service kept refusing for 30s (azure_token_timeout)"), "recovers by itself", true},
+		{"the endpoint is out of order", "managed_identity", failedWith(500, ""), "recovers by itself", true},
 		{"no answer", "client_secret", errors.New("no answer within 30s"), "recovers by itself", true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
