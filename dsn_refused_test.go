@@ -183,7 +183,7 @@ var badDSNs = []struct {
 	{"revocation list of the environment", "host=h", map[string]string{"PGSSLCRL": "/HUNTER"}, "azurepg: PGSSLCRL: revocation lists are not checked: leave it out"},
 	{"Prisma's schema", "postgres://h/?schema=HUNTER", nil, "azurepg: schema: azurepg calls it search_path"},
 	{"Prisma's pool", "postgres://h/?connection_limit=5", nil, "azurepg: connection_limit: use pool_max_conns with NewPool, SetMaxOpenConns with database/sql"},
-	{"Prisma's PgBouncer", "postgres://h/?pgbouncer=true", nil, "azurepg: pgbouncer: use default_query_exec_mode=exec"},
+	{"Prisma's PgBouncer", "postgres://h/?pgbouncer=true", nil, "azurepg: pgbouncer: use default_query_exec_mode=cache_describe"},
 	{"JDBC's schema", "postgres://h/?currentschema=HUNTER", nil, "azurepg: currentSchema: azurepg calls it search_path"},
 	{"pgx's database", "host=h database=HUNTER", nil, "azurepg: database: azurepg calls it dbname"},
 	{"a variable as a key", "PGHOST=HUNTER", nil, "azurepg: host: parameter 1 is the name of a variable: in a DSN write host"},
