@@ -24,6 +24,7 @@ func TestAdviceIsThatOfTheErrorOrOfTheTables(t *testing.T) {
 		{"TLS", &tlsError{advice: "tls advice", err: errors.New("connection refused")}, "tls advice"},
 		{"a connect", &loginError{text: "x: y", advice: "connect advice", err: errors.New("no such host")}, "connect advice"},
 		{"a network error", errors.New("dial tcp 192.0.2.1:5432: connect: connection refused"), "nothing listens"},
+		{"a network error on PgBouncer's port", errors.New("dial tcp 192.0.2.1:6432: connect: connection refused"), "nothing listens at this host and port: switch PgBouncer on"},
 		{"a server's code", serverError("57P03 the database system is starting up"), "the server is starting"},
 		{"a server's code with facts that are not known", serverError(`42501 permission denied for database "d"`), ""},
 		{"pgx's own refusal", serverError("28P01 password authentication failed"), ""},

@@ -79,10 +79,19 @@ func lexDSN(text string) *dsnText {
 		return foreignText(text, "something stands before its scheme; "+formHint)
 	case strings.HasPrefix(text, "//"), hasPrefixFold(text, "postgres:"), hasPrefixFold(text, "postgresql:"), hasPrefixFold(text, "azurepg:"):
 		return foreignText(text, "it lacks postgres:// before the host; "+formHint)
+	case lacksScheme(text):
+		return foreignText("//"+text, "it lacks postgres:// before the host; "+formHint)
 	case looksLikeADO(text):
 		return foreignText(text, "it is an ADO.NET or ODBC connection string; "+formHint)
 	}
 	return lexKeyword(text)
+}
+
+// lacksScheme recognizes what was written as a URL, or as a host alone, by what stands
+// before the first =, where a list of key=value has a name.
+func lacksScheme(text string) bool {
+	head, _, found := strings.Cut(text, "=")
+	return !strings.ContainsAny(strings.TrimSpace(head), " \t\r\n'\"") && (strings.ContainsAny(head, "@/") || !found && strings.TrimSpace(head) != "")
 }
 
 const formHint = "azurepg takes postgres://user@host/dbname?key=value or host=… user=… dbname=…"

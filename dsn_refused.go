@@ -77,7 +77,7 @@ var otherWords = func() map[string]otherWord {
 	add("azurepg calls it sslkey", "ssl_key", "ssl key")
 	add("azurepg calls it sslmode", "sslaccept", "tls", "tlsmode", "encrypt", "trust server certificate", "trustServerCertificate", "sslfactory", "ssl_verify", "rejectUnauthorized")
 	add("azurepg calls it sslnegotiation", "ssl negotiation")
-	add("use default_query_exec_mode=exec", "pgbouncer")
+	add("use default_query_exec_mode=cache_describe", "pgbouncer")
 	add("use default_query_exec_mode", "prepareThreshold", "preferQueryMode", "prepared_statements", "binaryTransfer")
 	add("use statement_cache_capacity", "statement_cache_size", "preparedStatementCacheQueries", "prepared_statement_cache_size")
 	add("use pool_max_conns with NewPool, SetMaxOpenConns with database/sql", "connection_limit", "maxPoolSize", "max_pool_size", "maximum pool size", "poolSize", "max_conns", "max_open_conns", "maxOpenConns")

@@ -5,7 +5,7 @@ import "strings"
 // chainLink is what one credential of a chain said.
 type chainLink struct {
 	line string // the first line, which names the credential
-	rest string // can be a response's body: it is searched for a code, never shown
+	rest string // can be a response's body: it is searched for codes and reasons, never shown
 }
 
 var credentialType = pattern{expr: `^[A-Za-z]{1,40}Credential\b`}
@@ -32,13 +32,26 @@ func chainOf(text string) []chainLink {
 	return links
 }
 
-// String names the credential and its reason: Entra's code, else its words.
+// fault is what the link failed of, for which status is the HTTP status, if it is known.
+func (l chainLink) fault(status int) *credentialFault {
+	credential := ""
+	if strings.HasPrefix(l.line, "ManagedIdentityCredential") {
+		credential = credentialManaged
+	}
+	return credentialFaultOf(credential, status, l.line+l.rest)
+}
+
+// String names the credential and its reason: Entra's code, else what stood in the way,
+// else the credential's words.
 func (l chainLink) String() string {
 	code, name := aadsts.regexp().FindString(l.line+l.rest), credentialType.regexp().FindString(l.line)
-	if code == "" || name == "" {
-		return quoteForeign(withoutBody(l.line))
+	if name != "" && code != "" {
+		return name + ": " + codeWords(code)
 	}
-	return name + ": " + codeWords(code)
+	if f := l.fault(0); name != "" && f.stopsChain() {
+		return name + ": " + f.means + ": " + quoteForeign(withoutBody(strings.TrimPrefix(l.line, name+": ")))
+	}
+	return quoteForeign(withoutBody(l.line))
 }
 
 // explainChain explains the error of a chain, which has tried all credentials
@@ -53,8 +66,8 @@ func (e *TokenError) explainChain(links []chainLink) {
 	} else {
 		f := credentialFaultOf("", e.StatusCode, "Attempted credentials:")
 		if n := len(links); n > 0 {
-			if last := credentialFaultOf("", e.StatusCode, links[n-1].line); last.retry {
-				f = last // the others were not to be had, this one only needs time
+			if last := links[n-1].fault(e.StatusCode); last.stopsChain() {
+				f = last // the others were not to be had, and another choice would not help
 			}
 		}
 		e.Advice = f.advice

@@ -10,7 +10,12 @@ type credentialFault struct {
 	status     int      // of the answer; 0: any, or none
 	words      *pattern // in the text of the error; nil: any
 	retry      bool
+	ends       bool // a chain with it: those behind would have met the same
 }
+
+// stopsChain reports whether the fault is of the way to the token service, or of that,
+// and not that one credential has nothing to log in with.
+func (f *credentialFault) stopsChain() bool { return f.retry || f.ends }
 
 func (f *credentialFault) fits(credential string, status int, text string) bool {
 	return (f.credential == "" || f.credential == credential) &&
@@ -39,6 +44,9 @@ const (
 // developer_credential_util.go, workload_identity.go), and the error texts of net
 // and crypto/tls.
 var credentialFaults = []credentialFault{
+	{words: &pattern{expr: `proxyconnect tcp: `}, retry: true, explanation: explanation{
+		says: "proxyconnect tcp: dial tcp …", means: "the proxy cannot be reached",
+		advice: "look at HTTPS_PROXY and HTTP_PROXY, and whether that proxy runs"}},
 	{words: &pattern{expr: `dial tcp (127\.|\[::1\]|localhost)\S* (connect: )?connection refused`}, retry: true, explanation: explanation{
 		says: "dial tcp 127.0.0.1:42356: connect: connection refused", means: "the identity endpoint of this container does not listen yet",
 		advice: "try again in some seconds: the sidecar at IDENTITY_ENDPOINT starts beside the program"}},
@@ -75,13 +83,16 @@ var credentialFaults = []credentialFault{
 
 	{words: &pattern{expr: `json decode error`}, retry: true, explanation: explanation{
 		says: "json decode error", means: "the answer was not Entra's", advice: "look for a proxy or a login page in the network"}},
-	{words: &pattern{expr: `x509:|tls: `}, explanation: explanation{
+	{words: &pattern{expr: `x509:|tls: `}, ends: true, explanation: explanation{
 		says: "x509: certificate signed by unknown authority", means: "the certificate of the token service is not trusted here",
 		advice: "install current CA certificates on this machine, and the proxy's if one opens TLS in between"}},
 	{words: &pattern{expr: `no such host|server misbehaving`}, retry: true, explanation: explanation{
 		says: "no such host", means: "the name of the token service is not found", advice: "look at the DNS of this machine, and at azure_cloud"}},
 	{words: &pattern{expr: `dial tcp|i/o timeout|connection re(set|fused)|\bEOF\b`}, retry: true, explanation: explanation{
 		says: "dial tcp", means: "the token service cannot be reached", advice: "look at firewall and proxy between here and login.microsoftonline.com"}},
+	{words: &pattern{expr: `kept refusing for|RESPONSE 5\d\d`}, retry: true, explanation: explanation{
+		says: "HTTP 503", means: "Entra, or the identity endpoint, is out of order",
+		advice: "it recovers by itself; Azure's status page may know of it"}},
 	{words: &pattern{expr: `no answer within`}, retry: true, explanation: explanation{
 		says: "no answer within 30s (azure_token_timeout)", means: "Entra, or the tool that was asked, does not answer",
 		advice: "look at the network; it recovers by itself"}},

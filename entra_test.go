@@ -38,6 +38,7 @@ func TestEveryCredentialFaultIsExplained(t *testing.T) {
 	}{
 		{"sidecar not up", "managed_identity", errors.New(refusedDial), "sidecar", true},
 		{"sidecar not up, by IPv6", "managed_identity", errors.New("dial tcp [::1]:42356: connect: connection refused"), "sidecar", true},
+		{"a proxy on this machine is down", "client_secret", errors.New(`Get "https://login.microsoftonline.com/x": proxyconnect tcp: dial tcp 127.0.0.1:8888: connect: connection refused`), "HTTPS_PROXY", true},
 		{"chain", "default", errors.New("DefaultAzureCredential: failed to acquire a token.\nAttempted credentials:\n\tA: b"), "set azure_credential", false},
 		{"identity not known", "managed_identity", failedWith(400, `{"error":"invalid_request"}`), "assigned", false},
 		{"identity not known, without an answer", "managed_identity", errors.New("ManagedIdentityCredential: failed to authenticate a system assigned identity"), "assigned", false},
@@ -54,6 +55,9 @@ func TestEveryCredentialFaultIsExplained(t *testing.T) {
 		{"proxy that opens TLS", "client_secret", errors.New("tls: failed to verify certificate: x509: certificate signed by unknown authority"), "proxy's", false},
 		{"no DNS", "client_secret", errors.New("dial tcp: lookup login.microsoftonline.com: no such host"), "DNS", true},
 		{"no network", "client_secret", errors.New("dial tcp 192.0.2.1:443: i/o timeout"), "login.microsoftonline.com", true},
+		{"Entra is out of order", "client_secret", failedWith(503, ""), "recovers by itself", true},
+		{"Entra is out of order, until the time was up", "client_secret", errors.New("the service kept refusing for 30s (azure_token_timeout)"), "recovers by itself", true},
+		{"the endpoint is out of order", "managed_identity", failedWith(500, ""), "recovers by itself", true},
 		{"no answer", "client_secret", errors.New("no answer within 30s"), "recovers by itself", true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -126,22 +130,35 @@ func TestIDsThatAreNoneAreLeftOut(t *testing.T) {
 	wantSafeLine(t, err, "HUNTER2")
 }
 
-// A chain whose last credential could be asked, and only needs time, says so.
-func TestChainThatEndsAtASidecarIsTemporary(t *testing.T) {
-	text := "DefaultAzureCredential: failed to acquire a token.\nAttempted credentials:\n\tEnvironmentCredential: missing environment variable AZURE_TENANT_ID\n\tManagedIdentityCredential: " + refusedDial
+// A chain whose last credential could be asked, and did not get through, says why: the
+// reason stands in a later line of azidentity's.
+func TestChainThatEndsOnTheWayToEntraSaysWhy(t *testing.T) {
+	const (
+		begin  = "DefaultAzureCredential: failed to acquire a token.\nAttempted credentials:\n\tEnvironmentCredential: missing environment variable AZURE_TENANT_ID\n\tManagedIdentityCredential: "
+		noTool = "\n\tAzureCLICredential: executable not found on path"
+		secret = "DefaultAzureCredential: failed to acquire a token.\nAttempted credentials:\n\tClientSecretCredential: unable to resolve an endpoint: server response error:\n\t\t Get \"https://HUNTER2.example/\": "
+	)
 	for name, row := range map[string]struct {
-		text  string
-		retry bool
-		says  string
+		text   string
+		retry  bool
+		advice string
+		says   string
 	}{
-		"at the end":  {text, true, "sidecar"},
-		"passed over": {text + "\n\tAzureCLICredential: executable not found on path", false, "set azure_credential"},
+		"sidecar not up":          {begin + refusedDial, true, "sidecar", "ManagedIdentityCredential: the identity endpoint of this container does not listen yet: "},
+		"passed over":             {begin + refusedDial + noTool, false, "set azure_credential", "AzureCLICredential: executable not found on path"},
+		"no DNS":                  {secret + "dial tcp: lookup login.microsoftonline.com: no such host", true, "DNS", "ClientSecretCredential: the name of the token service is not found: "},
+		"no network":              {secret + "dial tcp 192.0.2.1:443: i/o timeout", true, "firewall and proxy", "ClientSecretCredential: the token service cannot be reached: "},
+		"a proxy that opens TLS":  {secret + "tls: failed to verify certificate: x509: certificate signed by unknown authority", false, "install current CA certificates", "is not trusted here: "},
+		"a proxy that is down":    {secret + "proxyconnect tcp: dial tcp 127.0.0.1:8888: connect: connection refused", true, "HTTPS_PROXY", "the proxy cannot be reached"},
+		"nobody was ready at all": {begin + "managed identity timed out" + noTool, false, "set azure_credential", "managed identity timed out"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			err := (&tokenSource{name: "default"}).explain(t.Context(), errors.New(row.text))
 			var te *TokenError
-			if err := (&tokenSource{name: "default"}).explain(t.Context(), errors.New(row.text)); !errors.As(err, &te) || te.Temporary != row.retry || !strings.Contains(te.Advice, row.says) {
-				t.Errorf("got %#v; want temporary %v and %q", err, row.retry, row.says)
+			if !errors.As(err, &te) || te.Temporary != row.retry || !strings.Contains(te.Advice, row.advice) || !strings.Contains(err.Error(), row.says) {
+				t.Errorf("got %v, temporary %v; want temporary %v, advice with %q and the words %q", err, te.Temporary, row.retry, row.advice, row.says)
 			}
+			wantSafeLine(t, err, "HUNTER2")
 		})
 	}
 }

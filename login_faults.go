@@ -1,6 +1,7 @@
 package azurepg
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -195,13 +196,14 @@ func (f *failedLogin) namesServer() bool {
 	return false
 }
 
+// toPgBouncer goes by the Config or, for Advice, which has none, by the error.
 func (f *failedLogin) toPgBouncer() bool {
 	for _, h := range f.cfg.Hosts {
 		if h.port() == pgBouncerPort {
 			return true
 		}
 	}
-	return false
+	return len(f.cfg.Hosts) == 0 && strings.Contains(f.words, ":"+strconv.Itoa(pgBouncerPort)+": ")
 }
 
 // asksDNSInVain tells a name server that fails from a name that it does not know.

@@ -75,7 +75,8 @@
 //
 // A credential built by azurepg for an identity of a running Server reaches that
 // Server by itself, inside the same process; no environment variable is needed, so
-// such tests can run in parallel. Credentials of azidentity take
+// such tests can run in parallel. AZURE_AUTHORITY_HOST must not lead elsewhere: of the
+// environment it is honoured as ever, and nothing stands for that host. Credentials of azidentity take
 // [Entra.Transport] in their ClientOptions. Other processes take [Server.Env].
 //
 // Three things are the process's, not a Server's, and no test kit can part them: the

@@ -50,6 +50,20 @@ func TestChainSaysWhichCredentialGaveTheToken(t *testing.T) {
 			t.Errorf("user %s; want the one of the token", user)
 		}
 	})
+	t.Run("those before it say what they lack", func(t *testing.T) {
+		other := azurepgtest.Start(t) // MSAL keeps tokens of managed identities for the process
+		other.AddSystemIdentity("machine")
+		for _, set := range other.Identity.Env() {
+			name, value, _ := strings.Cut(set, "=")
+			t.Setenv(name, value)
+		}
+		got := attempts(step(t, examine(t, other, "host="+other.Postgres.Host+" port="+port(other)+" dbname=postgres user=machine sslrootcert="+other.Postgres.CAFile), "credential"))
+		for _, want := range []string{"EnvironmentCredential: Azure AD credentials are missing: ", "AZURE_CLIENT_ID", "WorkloadIdentityCredential: Azure AD credentials are missing: ", "ManagedIdentityCredential: gave the token\n"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("lacks %q:\n%s", want, got)
+			}
+		}
+	})
 	t.Run("none", func(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
 		t.Setenv("AZURE_TOKEN_CREDENTIALS", "dev")

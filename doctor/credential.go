@@ -108,7 +108,10 @@ func (x *examination) findInChain(ctx context.Context, s *Step) {
 		}
 		token, err := x.askAlone(ctx, link.ours)
 		if err != nil {
-			what, _ := problem(err)
+			what, cure := problem(err)
+			if lacks := (*azurepg.DSNError)(nil); errors.As(err, &lacks) {
+				what = cure // what a credential lacks; the key alone says little here
+			}
 			s.add("attempt", link.name, what)
 			continue
 		}
