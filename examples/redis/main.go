@@ -34,6 +34,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -58,7 +59,7 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer, logger *slog.Logger) error {
 	if len(args) != 1 || args[0] != "hello" && args[0] != "reauth" {
-		return fmt.Errorf("the command is missing: hello or reauth")
+		return errors.New("the command is missing: hello or reauth")
 	}
 	brokerenv.Show(out, append([]string{"REDIS_ADDR", "REDIS_URL"}, brokerenv.TLSNames("REDIS_")...)...)
 	c, err := connect(ctx, logger)

@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// names of what reauth makes in Redis, and removes.
+// names of what reauth makes in Redis, and removes. One program at a time can count them.
 const (
 	counterKey = "azurepg:reauth:counter"
 	queueKey   = "azurepg:reauth:queue"
@@ -32,7 +32,7 @@ type load struct {
 // reauth uses all that a token's end can cut, until ctx is done, and says how it went: a pool
 // of which eight are busy at once and idle then, a subscription, and pops that block.
 func reauth(ctx context.Context, c *client, out io.Writer) error {
-	if err := c.Ping(ctx).Err(); err != nil {
+	if err := c.Del(ctx, counterKey, queueKey).Err(); err != nil { // of a run that was killed
 		return err
 	}
 	l := &load{client: c, out: out}
