@@ -177,7 +177,7 @@ func TestSidecarOfTheManifestLogsIn(t *testing.T) {
 		args = append(args, replace.Replace(string(a)))
 	}
 	p := s.Azurepg(t, []string{"AZURE_FEDERATED_TOKEN_FILE=" + s.Principal.FederatedTokenFile}, args...)
-	p.Prints(t, `"msg":"health"`, 1)
+	p.Prints(`"msg":"health"`, 1)
 	address := ""
 	for line := range strings.Lines(p.String()) {
 		var entry struct{ Msg, Address string }
@@ -201,10 +201,10 @@ func TestSidecarOfTheManifestLogsIn(t *testing.T) {
 		t.Errorf("a database that is away would restart the sidecar: liveness asks %s", live)
 	}
 	client := s.Python(t, ".", []string{"DB_HOST=" + filepath.Join(s.Home, "celery")}, "-c", settings)
-	if url, user := client.Line(t), client.Line(t); user != s.Role {
+	if url, user := client.Line(), client.Line(); user != s.Role {
 		t.Errorf("%s logs in as %s", url, user)
 	}
-	client.Wait(t)
+	client.Succeeds()
 }
 
 // The image is not built here. It runs as the pod does, and is of this module's Go.

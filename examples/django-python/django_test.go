@@ -21,10 +21,10 @@ func TestMain(m *testing.M) { os.Exit(pythontest.Main(m)) }
 func TestNoRequestFailsWhileTokensAndBackendsEnd(t *testing.T) {
 	pythontest.EachWay(t, "sp_shop@db", func(t *testing.T, s *pythontest.Site) {
 		for range 2 { // the second finds nothing to do
-			s.Python(t, ".", nil, "manage.py", "migrate").Wait(t)
+			s.Python(t, ".", nil, "manage.py", "migrate").Succeeds()
 		}
 		server := s.Python(t, ".", nil, "serve.py")
-		orders := server.Line(t) + "/orders"
+		orders := server.Line() + "/orders"
 		placed := 0
 		place := func() {
 			placed++
@@ -76,7 +76,7 @@ func TestWithoutAServicePrincipalTheOrdinaryUserIsKept(t *testing.T) {
 		"AZURE_SERVICE_PRINCIPAL_USER=", "DB_HOST=" + host, "DB_PORT=" + port, "DB_NAME=ordinary", "DB_USER=ordinary",
 		"DB_PASS=p@ss/HUNTER:1",
 	}, "manage.py", "migrate")
-	p.Wait(t)
+	p.Succeeds()
 	if out := p.String(); !strings.Contains(out, "AZURE_SERVICE_PRINCIPAL_USER is not set") || !strings.Contains(out, "Applying shop.0001_initial... OK") || strings.Contains(out, "HUNTER") {
 		t.Errorf("it printed:\n%s", out)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/azurepg/azurepg/azurepgtest"
 	"github.com/azurepg/azurepg/examples/internal/brokertest"
+	"github.com/azurepg/azurepg/examples/internal/child"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -74,7 +75,7 @@ func (s *servers) close() (err error) {
 type program struct {
 	*servers
 	principal *azurepgtest.Principal
-	output    *brokertest.Output
+	output    *child.Output
 	logger    *slog.Logger
 }
 
@@ -85,7 +86,7 @@ func newProgram(t *testing.T, policy string) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	output := new(brokertest.Output)
+	output := new(child.Output)
 	p := &program{s, s.azure.AddServicePrincipal(t.Name()), output, slog.New(slog.NewTextHandler(output, nil))}
 	if policy != "" {
 		if err := s.front.Grant(t.Context(), p.principal.ObjectID, policy); err != nil {
@@ -208,7 +209,7 @@ func TestNothingFailsWhileTokensEnd(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- reauth(ctx, c, p.output) }()
 	// Three generations of tokens: those of the first have ended when the third begins.
-	brokertest.Until(t, "tokens", func() bool { return c.tokens.Stats().Fetches >= 4 })
+	child.Until(t, "tokens", func() bool { return c.tokens.Stats().Fetches >= 4 })
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("%v\n%s", err, p.output)
@@ -216,7 +217,7 @@ func TestNothingFailsWhileTokensEnd(t *testing.T) {
 	t.Log(p.output)
 	// All connections that idled are cut. That must not show either.
 	idle := c.PoolStats().IdleConns
-	brokertest.Until(t, "cuts", func() bool { return p.front.Cut() > cut })
+	child.Until(t, "cuts", func() bool { return p.front.Cut() > cut })
 	t.Logf("%d connections cut, %d were idle", p.front.Cut()-cut, idle)
 	var group sync.WaitGroup
 	for range 8 {
@@ -243,7 +244,7 @@ func TestSubscriptionLosesAndRepeatsNothingWhileItMoves(t *testing.T) {
 	go func() { ended <- s.run(ctx, func() { close(ready) }) }()
 	<-ready
 	published, before := 0, p.front.Logins()
-	brokertest.Until(t, "moves", func() bool {
+	child.Until(t, "moves", func() bool {
 		for range 100 { // faster than it moves
 			if err := p.redis.Admin().Publish(ctx, "numbers", published).Err(); err != nil {
 				t.Fatal(err)
