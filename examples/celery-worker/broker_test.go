@@ -79,7 +79,7 @@ func TestWorkerLogsInToRabbitMQWithItsCertificateAlone(t *testing.T) {
 func TestCrashOfRabbitMQLosesNoTask(t *testing.T) {
 	p := onRabbitMQ(t)
 	startWorker(t, p)
-	client := startClient(t, p, []string{"N=40", "SECONDS=0.3"}, "slow")
+	client := startClient(t, p, []string{"N=40", "SECONDS=0.5"}, "slow")
 	client.next("sent")
 	eventually(t, "some are done", func() bool { return stored(t, p) >= 8 })
 	b := use(t, rabbits)

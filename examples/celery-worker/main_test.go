@@ -141,7 +141,7 @@ func TestKilledWorkerLosesNoTask(t *testing.T) {
 
 func workerIsKilled(t *testing.T, p place, holds func() bool) {
 	first := startWorker(t, p, "CELERY_VISIBILITY_TIMEOUT=2")
-	client := startClient(t, p, []string{"N=40", "SECONDS=0.3"}, "slow")
+	client := startClient(t, p, []string{"N=40", "SECONDS=0.5"}, "slow")
 	client.next("sent")
 	eventually(t, "the first worker has stored some, and has more", func() bool {
 		first.signal(syscall.SIGSTOP)

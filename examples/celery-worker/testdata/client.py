@@ -22,7 +22,7 @@ if os.environ["BROKER"].startswith("amqps"):
     }
     app.conf.broker_transport_options = {"confirm_publish": True}
 
-WAIT = float(os.environ.get("WAIT", 120))
+WAIT = 120
 
 
 def send(name, *args, **options):
