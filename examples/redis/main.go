@@ -11,7 +11,7 @@
 // as its token:
 //
 //   - a token is replaced 20 minutes before its end, and a connection gets one that lasts
-//     for at least that long (lifetimes.go);
+//     for at least that long (../internal/redislogin);
 //   - the pool gives up a connection after a quarter of that (ConnMaxLifetime);
 //   - blocking commands have a limit, after which they are repeated;
 //   - a subscription moves to a new connection and loses nothing on its way
@@ -29,7 +29,8 @@
 //	AZURE_CREDENTIAL       a credential by its name in a DSN; not set: default
 //
 // The user name is the token's object id, which nobody needs to set. The identity needs a
-// data access policy on the cache; see explain.go for what is said without one.
+// data access policy on the cache; ../internal/redislogin/explain.go is what is said
+// without one.
 package main
 
 import (
@@ -85,7 +86,7 @@ func hello(ctx context.Context, c *client, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	user, _, err := c.credentials(ctx)
+	user, _, err := c.login.Credentials(ctx)
 	if err != nil {
 		return err
 	}

@@ -209,7 +209,7 @@ func TestNothingFailsWhileTokensEnd(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- reauth(ctx, c, p.output) }()
 	// Three generations of tokens: those of the first have ended when the third begins.
-	child.Until(t, "tokens", func() bool { return c.tokens.Stats().Fetches >= 4 })
+	child.Until(t, "tokens", func() bool { return c.login.Tokens.Stats().Fetches >= 4 })
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("%v\n%s", err, p.output)
@@ -234,7 +234,7 @@ func TestSubscriptionLosesAndRepeatsNothingWhileItMoves(t *testing.T) {
 	p := newProgram(t, "~* &* +@all")
 	p.azure.Entra.SetLifetime(time.Hour)
 	c := p.connect(t)
-	c.subscription = 5 * time.Millisecond
+	c.login.Subscription = 5 * time.Millisecond
 	const moves = 20
 	got := make(chan string, 100_000)
 	ctx, stop := context.WithCancel(t.Context())
