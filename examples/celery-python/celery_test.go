@@ -2,7 +2,6 @@ package celery_test
 
 import (
 	"encoding/json"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/azurepg/azurepg/azurepgtest"
 	"github.com/azurepg/azurepg/examples/internal/brokertest"
 	"github.com/azurepg/azurepg/examples/internal/child"
 	"github.com/azurepg/azurepg/examples/internal/pythontest"
@@ -165,17 +163,7 @@ func TestResultURLHoldsNoPassword(t *testing.T) {
 
 func TestWithoutAServicePrincipalTheOrdinaryUserIsKept(t *testing.T) {
 	s := pythontest.NewSite(t, "sp_celery@db")
-	if err := s.Azure.Postgres.AddPasswordRole(t.Context(), "ordinary", "p@ss/HUNTER:1", azurepgtest.SCRAM); err != nil {
-		t.Fatal(err)
-	}
-	host, port, err := net.SplitHostPort(s.Azure.Postgres.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := s.Python(t, ".", []string{
-		"AZURE_SERVICE_PRINCIPAL_USER=", "DB_HOST=" + host, "DB_PORT=" + port, "DB_NAME=postgres", "DB_USER=ordinary",
-		"DB_PASS=p@ss/HUNTER:1",
-	}, "-c", settings)
+	p := s.Python(t, ".", s.Ordinary(t), "-c", settings)
 	url, user := p.Line(), p.Line()
 	p.Succeeds()
 	if user != "ordinary" || strings.Contains(p.String(), "HUNTER") {

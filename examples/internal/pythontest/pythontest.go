@@ -195,6 +195,23 @@ func (s *Site) Azurepg(t *testing.T, more []string, args ...string) *child.Proce
 	return s.start(t, path, args, s.Home, env)
 }
 
+// Ordinary makes a user with a password that holds the word HUNTER, and a database, and
+// returns the settings of a program that has no service principal.
+func (s *Site) Ordinary(t *testing.T) []string {
+	t.Helper()
+	const user, password = "ordinary", "p@ss/HUNTER:1"
+	if err := s.Azure.Postgres.AddPasswordRole(t.Context(), user, password, azurepgtest.SCRAM); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Azure.Postgres.CreateDatabase(t.Context(), user); err != nil {
+		t.Fatal(err)
+	}
+	return []string{
+		"AZURE_SERVICE_PRINCIPAL_USER=", "DB_HOST=" + s.Azure.Postgres.Host, "DB_PORT=" + strconv.Itoa(s.Azure.Postgres.Port),
+		"DB_NAME=" + user, "DB_USER=" + user, "DB_PASS=" + password,
+	}
+}
+
 // Terminate ends all sessions of the role, as an administrator does, and returns how many
 // there were.
 func (s *Site) Terminate(t *testing.T) int {
