@@ -25,7 +25,7 @@
 //	REDIS_TLS_CA_CERT      file of the authorities to trust; not set: the system's
 //	REDIS_TLS_CERT_FILE    file of a client certificate, for servers that want one
 //	REDIS_TLS_KEY_FILE     file of its key
-//	REDIS_TLS_VERIFY_MODE  verify-full, which is the default, or verify-ca
+//	REDIS_TLS_VERIFY_MODE  verify-full (or required), which is the default, or verify-ca
 //	AZURE_CREDENTIAL       a credential by its name in a DSN; not set: default
 //
 // The user name is the token's object id, which nobody needs to set. The identity needs a
