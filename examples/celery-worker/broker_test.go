@@ -63,6 +63,18 @@ func TestWorkerLogsInToRedisWithTokens(t *testing.T) {
 	}
 }
 
+// Redis itself knows no user of the token's object id.
+func TestRefusedTokenOfRedisIsExplained(t *testing.T) {
+	t.Parallel()
+	p := onRedis(t)
+	who := azure.AddServicePrincipal("redis-stranger")
+	worker := startWorkerAtAll(t, p, "CELERY_BROKER_URL=rediss://"+p.redis.Addr,
+		"AZURE_CREDENTIAL=client_secret", "AZURE_CLIENT_ID="+who.ClientID, "AZURE_CLIENT_SECRET="+who.Secret)
+	if status := worker.Status(); status != 1 || worker.Printed("broker: WRONGPASS: the token does not fit the user.") != 1 {
+		t.Errorf("it ended with %d; want 1 and advice", status)
+	}
+}
+
 func TestWorkerLogsInToRabbitMQWithItsCertificateAlone(t *testing.T) {
 	t.Parallel()
 	p := onRabbitMQ(t)
@@ -164,7 +176,7 @@ func TestWorkerThatCannotWorkSaysWhy(t *testing.T) {
 		"no secret":         {[]string{"AZURE_CLIENT_SECRET="}, "Azure AD credentials are missing: AZURE_CLIENT_SECRET."},
 		"nothing":           {[]string{"AZURE_TENANT_ID=", "AZURE_CLIENT_ID=", "AZURE_CLIENT_SECRET=", "AZURE_SERVICE_PRINCIPAL_USER=", "DB_HOST="}, "Azure AD credentials are missing: AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET, AZURE_SERVICE_PRINCIPAL_USER, DB_HOST."},
 		"wrong secret":      {[]string{"AZURE_CLIENT_SECRET=hunter2"}, "AADSTS7000215"},
-		"wrong password":    {[]string{"CELERY_BROKER_URL=rediss://default:hunter2@" + p.redis.Addr}, "broker: WRONGPASS"},
+		"wrong password":    {[]string{"CELERY_BROKER_URL=rediss://default:hunter2@" + p.redis.Addr}, "broker: WRONGPASS invalid"},
 		"TLS off":           {[]string{"REDIS_TLS_ENABLED=false"}, "REDIS_TLS_ENABLED must be true"},
 		"unverified":        {[]string{"REDIS_TLS_VERIFY_MODE=none"}, "REDIS_TLS_VERIFY_MODE"},
 		"parameter":         {[]string{"CELERY_BROKER_URL=rediss://localhost/0?ssl_keyfle=x"}, `CELERY_BROKER_URL: the parameter "ssl_keyfle" is not known here`},

@@ -40,13 +40,17 @@ func openTLS(prefix, name string, u *url.URL, logger *slog.Logger) (*tlsfiles.Fi
 	return tlsfiles.New(options)
 }
 
-// An explained broker says what to do if TLS to it does not stand, or Redis
-// refuses the login.
+// An explained broker says what to do if TLS to it does not stand, or Redis refuses a token.
 type explained struct {
 	broker.Broker
-	files *tlsfiles.Files
+	files  *tlsfiles.Files
+	tokens bool
 }
 
 func (e explained) Check(ctx context.Context) error {
-	return e.files.Explain(redislogin.Explain(e.Broker.Check(ctx)))
+	err := e.Broker.Check(ctx)
+	if e.tokens {
+		err = redislogin.Explain(err)
+	}
+	return e.files.Explain(err)
 }
