@@ -62,12 +62,13 @@ type TokenError struct {
 	cause  error  // safe to unwrap: of a context, or a *DSNError
 }
 
+// noTokenFrom stands before the credential's name in the text of a TokenError. Redact
+// knows it: client_secret is the name of a credential there, and what follows no secret.
+const noTokenFrom = "no token from credential "
+
 // Error returns one line: the credential, what happened, what to do.
 func (e *TokenError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "azurepg: no token from credential %s: ", e.Credential)
-	b.WriteString(e.what())
-	return b.String()
+	return "azurepg: " + noTokenFrom + e.Credential + ": " + e.what()
 }
 
 // what is the text of e without its beginning, for a log line that names the

@@ -165,6 +165,17 @@ func TestRedactLeavesCleanTextAlone(t *testing.T) {
 	}
 }
 
+// The name of a credential is no key, in the one place where azurepg writes it so.
+func TestRedactLeavesTheErrorOfAClientSecretReadable(t *testing.T) {
+	e := &TokenError{Credential: credentialSecret, detail: "AADSTS7000215: invalid client secret"}
+	if got := Redact("level=ERROR error=" + e.Error()); !strings.Contains(got, "AADSTS7000215: invalid client secret") {
+		t.Errorf("got %s", got)
+	}
+	if got := Redact("the credential client_secret: HUNTER2"); strings.Contains(got, "HUNTER2") {
+		t.Errorf("in other words a secret is shown: %s", got)
+	}
+}
+
 func TestCleanTextCostsNoAllocation(t *testing.T) {
 	for _, text := range append(cleanTexts, cleanLine) {
 		if strings.Contains(text, "?user=") || strings.Contains(text, "[redacted]") || strings.Contains(text, "assword= ") || strings.Contains(text, "assword: ") {

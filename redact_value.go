@@ -68,6 +68,8 @@ func findValue(s string, i int) (from, to int) {
 		from++
 	}
 	switch {
+	case strings.HasSuffix(name, noTokenFrom+credentialSecret): // what follows is a TokenError's
+		return 0, 0
 	case from == len(s) || isSpace(s[from]):
 		return 0, 0
 	case from > start && !isBlank(s[i-1]) && startsDSNKey(s[from:], sep): // password= user=x

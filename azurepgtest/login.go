@@ -179,7 +179,7 @@ func (p *Postgres) refuse(err error) *pgproto3.ErrorResponse {
 		response.Detail, response.Hint = pg.Detail, pg.Hint
 		return response
 	}
-	return fatal("08006", "connection failure")
+	return fatal("08006", "connection failure: "+err.Error()) // the front's own way to the real server
 }
 
 func (p *Postgres) isRejecting() bool {
