@@ -245,7 +245,7 @@ var hostile = []string{
 func TestHostileTextTakesNoLongerThanItsLength(t *testing.T) {
 	for _, unit := range hostile {
 		for _, tail := range []string{"", "@", "\"", "]", " x"} {
-			text := strings.Repeat(unit, 1<<20/len(unit)) + tail
+			text := strings.Repeat(unit, 1<<18/len(unit)) + tail
 			if got := Redact(text); len(got) > 8*len(text) {
 				t.Errorf("%q: %d bytes become %d", unit, len(text), len(got))
 			}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -11,29 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
+	"github.com/azurepg/azurepg/examples/internal/manifest"
 )
 
-// The manifests, as far as this example writes them. Other fields are errors, so a
-// misspelt one does not pass.
 type (
-	meta struct {
-		Name        string          `yaml:"name"`
-		Namespace   string          `yaml:"namespace"`
-		Labels      map[string]text `yaml:"labels"`
-		Annotations map[string]text `yaml:"annotations"`
-	}
-	serviceAccount struct {
-		APIVersion string `yaml:"apiVersion"`
-		Kind       string `yaml:"kind"`
-		Metadata   meta   `yaml:"metadata"`
-		Automount  *bool  `yaml:"automountServiceAccountToken"`
-	}
 	cronJob struct {
-		APIVersion string `yaml:"apiVersion"`
-		Kind       string `yaml:"kind"`
-		Metadata   meta   `yaml:"metadata"`
-		Spec       struct {
+		manifest.Document `yaml:",inline"`
+		Spec              struct {
 			Schedule          string `yaml:"schedule"`
 			ConcurrencyPolicy string `yaml:"concurrencyPolicy"`
 			JobTemplate       struct {
@@ -41,57 +23,31 @@ type (
 					BackoffLimit          int `yaml:"backoffLimit"`
 					ActiveDeadlineSeconds int `yaml:"activeDeadlineSeconds"`
 					Template              struct {
-						Metadata meta    `yaml:"metadata"`
-						Spec     podSpec `yaml:"spec"`
+						Metadata manifest.Meta `yaml:"metadata"`
+						Spec     podSpec       `yaml:"spec"`
 					} `yaml:"template"`
 				} `yaml:"spec"`
 			} `yaml:"jobTemplate"`
 		} `yaml:"spec"`
 	}
 	podSpec struct {
-		ServiceAccountName string      `yaml:"serviceAccountName"`
-		Automount          *bool       `yaml:"automountServiceAccountToken"`
-		RestartPolicy      string      `yaml:"restartPolicy"`
-		SecurityContext    podSecurity `yaml:"securityContext"`
-		Containers         []container `yaml:"containers"`
-	}
-	podSecurity struct {
-		RunAsNonRoot   bool `yaml:"runAsNonRoot"`
-		RunAsUser      int  `yaml:"runAsUser"`
-		RunAsGroup     int  `yaml:"runAsGroup"`
-		SeccompProfile struct {
-			Type string `yaml:"type"`
-		} `yaml:"seccompProfile"`
+		ServiceAccountName string               `yaml:"serviceAccountName"`
+		Automount          *bool                `yaml:"automountServiceAccountToken"`
+		RestartPolicy      string               `yaml:"restartPolicy"`
+		SecurityContext    manifest.PodSecurity `yaml:"securityContext"`
+		Containers         []container          `yaml:"containers"`
 	}
 	container struct {
 		Name  string `yaml:"name"`
 		Image string `yaml:"image"`
 		Env   []struct {
-			Name  string `yaml:"name"`
-			Value text   `yaml:"value"`
+			Name  string        `yaml:"name"`
+			Value manifest.Text `yaml:"value"`
 		} `yaml:"env"`
-		SecurityContext struct {
-			AllowPrivilegeEscalation *bool `yaml:"allowPrivilegeEscalation"`
-			ReadOnlyRootFilesystem   bool  `yaml:"readOnlyRootFilesystem"`
-			Capabilities             struct {
-				Drop []string `yaml:"drop"`
-			} `yaml:"capabilities"`
-		} `yaml:"securityContext"`
-		Resources map[string]map[string]string `yaml:"resources"`
+		SecurityContext manifest.ContainerSecurity   `yaml:"securityContext"`
+		Resources       map[string]map[string]string `yaml:"resources"`
 	}
 )
-
-// A text is a YAML string. Kubernetes refuses other scalars, such as a bare true, where it
-// wants one; the YAML package converts them.
-type text string
-
-func (v *text) UnmarshalYAML(node *yaml.Node) error {
-	if node.Tag != "!!str" {
-		return fmt.Errorf("line %d: %s is no string", node.Line, node.Value)
-	}
-	*v = text(node.Value)
-	return nil
-}
 
 // values are what make manifests fills in here.
 var values = map[string]string{
@@ -100,41 +56,17 @@ var values = map[string]string{
 }
 
 // manifests returns the two manifests as make install applies them.
-func manifests(t *testing.T) (account serviceAccount, job cronJob) {
+func manifests(t *testing.T) (account manifest.ServiceAccount, job cronJob) {
 	t.Helper()
-	args := []string{"-s", "--no-print-directory", "manifests"}
-	for name, value := range values {
-		args = append(args, name+"="+value)
-	}
-	out, err := exec.Command("make", args...).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Contains(out, []byte("${")) {
-		t.Errorf("not everything is filled in:\n%s", out)
-	}
-	for document := range strings.SplitSeq(string(out), "---\n") {
-		if document == "" {
-			continue
-		}
-		into := any(&account)
-		if strings.Contains(document, "kind: CronJob") {
-			into = &job
-		}
-		decoder := yaml.NewDecoder(strings.NewReader(document))
-		decoder.KnownFields(true)
-		if err := decoder.Decode(into); err != nil {
-			t.Fatalf("%v in\n%s", err, document)
-		}
-	}
+	manifest.Read(t, values, map[string]any{"ServiceAccount": &account, "CronJob": &job})
 	return account, job
 }
 
 func TestManifestsAgreeWithEachOther(t *testing.T) {
 	account, job := manifests(t)
 	pod := job.Spec.JobTemplate.Spec.Template
-	if account.APIVersion != "v1" || account.Kind != "ServiceAccount" || job.APIVersion != "batch/v1" || job.Kind != "CronJob" {
-		t.Errorf("kinds: %s %s, %s %s", account.APIVersion, account.Kind, job.APIVersion, job.Kind)
+	if account.APIVersion != "v1" || job.APIVersion != "batch/v1" {
+		t.Errorf("versions: %s, %s", account.APIVersion, job.APIVersion)
 	}
 	if account.Metadata.Namespace == "" || account.Metadata.Namespace != job.Metadata.Namespace {
 		t.Errorf("namespaces: %q, %q", account.Metadata.Namespace, job.Metadata.Namespace)

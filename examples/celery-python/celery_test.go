@@ -2,7 +2,6 @@ package celery_test
 
 import (
 	"encoding/json"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/examples/internal/brokertest"
+	"github.com/azurepg/azurepg/examples/internal/child"
 	"github.com/azurepg/azurepg/examples/internal/pythontest"
 )
 
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { os.Exit(pythontest.Main(m)) }
 type desk struct {
 	t              *testing.T
 	site           *pythontest.Site
-	worker, client *pythontest.Process
+	worker, client *child.Process
 
 	tasks int   // that have been sent, and have come back
 	pids  []int // of the worker's processes, as the results say
@@ -31,10 +31,10 @@ type desk struct {
 
 func open(t *testing.T, s *pythontest.Site) *desk {
 	t.Helper()
-	broker := []string{"CELERY_BROKER_URL=redis+socket://" + s.Redis(t)}
+	broker := []string{"CELERY_BROKER_URL=" + brokertest.RedisFor(t).CeleryURL(0)}
 	d := &desk{t: t, site: s}
 	d.worker = s.Python(t, ".", broker, "-m", "celery", "-A", "tasks", "worker", "--loglevel", "INFO", "--concurrency", "2")
-	d.worker.Prints(t, " ready.", 1)
+	d.worker.Prints(" ready.", 1)
 	d.client = s.Python(t, ".", broker, "client.py")
 	return d
 }
@@ -46,7 +46,7 @@ func (d *desk) batch() {
 		Tasks int
 		Pids  []int
 	}
-	if err := json.Unmarshal([]byte(d.client.Line(d.t)), &answer); err != nil {
+	if err := json.Unmarshal([]byte(d.client.Line()), &answer); err != nil {
 		d.t.Fatal(err)
 	}
 	d.tasks += answer.Tasks
@@ -62,7 +62,7 @@ func (d *desk) batch() {
 func TestEveryTaskSucceedsWhileTokensAndBackendsEnd(t *testing.T) {
 	pythontest.EachWay(t, "sp_celery@db", func(t *testing.T, s *pythontest.Site) {
 		d := open(t, s)
-		send := func() { d.client.Say(t, "") }
+		send := func() { d.client.Say("") }
 		for end := time.Now().Add(pythontest.TokenLife); time.Now().Before(end); { // the first token's
 			send()
 			d.batch()
@@ -79,14 +79,14 @@ func TestEveryTaskSucceedsWhileTokensAndBackendsEnd(t *testing.T) {
 		for range 3 { // in the middle of one, what was under way is done again
 			received := d.worker.Printed(" received")
 			send()
-			d.worker.Prints(t, " received", received+5)
+			d.worker.Prints(" received", received+5)
 			if s.Azure.Postgres.KillConnections() == 0 {
 				t.Error("there was no connection to cut")
 			}
 			d.batch()
 		}
-		d.client.Wait(t)
-		d.worker.Stop(t)
+		d.client.Succeeds()
+		d.worker.Stop()
 		if len(d.pids) > 2 {
 			t.Errorf("the results are of the processes %v; want two that were never replaced", d.pids)
 		}
@@ -145,11 +145,11 @@ func TestResultURLHoldsNoPassword(t *testing.T) {
 				more = append(more, "CELERY_RESULTS_DB_BACKEND="+backend)
 			}
 			p := s.Python(t, ".", more, "-c", settings)
-			url := p.Line(t)
-			if user := p.Line(t); user != s.Role {
+			url := p.Line()
+			if user := p.Line(); user != s.Role {
 				t.Errorf("%s logs in as %s", url, user)
 			}
-			p.Wait(t)
+			p.Succeeds()
 			_, authority, _ := strings.Cut(url, "://")
 			if user, _, _ := strings.Cut(authority, "@"); !strings.HasPrefix(url, "db+postgresql") || user != "sp_celery%40db" {
 				t.Errorf("the URL is %s; want a user alone in it", url)
@@ -163,19 +163,9 @@ func TestResultURLHoldsNoPassword(t *testing.T) {
 
 func TestWithoutAServicePrincipalTheOrdinaryUserIsKept(t *testing.T) {
 	s := pythontest.NewSite(t, "sp_celery@db")
-	if err := s.Azure.Postgres.AddPasswordRole(t.Context(), "ordinary", "p@ss/HUNTER:1", azurepgtest.SCRAM); err != nil {
-		t.Fatal(err)
-	}
-	host, port, err := net.SplitHostPort(s.Azure.Postgres.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := s.Python(t, ".", []string{
-		"AZURE_SERVICE_PRINCIPAL_USER=", "DB_HOST=" + host, "DB_PORT=" + port, "DB_NAME=postgres", "DB_USER=ordinary",
-		"DB_PASS=p@ss/HUNTER:1",
-	}, "-c", settings)
-	url, user := p.Line(t), p.Line(t)
-	p.Wait(t)
+	p := s.Python(t, ".", s.Ordinary(t), "-c", settings)
+	url, user := p.Line(), p.Line()
+	p.Succeeds()
 	if user != "ordinary" || strings.Contains(p.String(), "HUNTER") {
 		t.Errorf("%s logs in as %s", url, user)
 	}

@@ -54,10 +54,10 @@ func TestGrantsAreWhatCelerysResultsNeed(t *testing.T) {
 	works := func() {
 		t.Helper()
 		p := s.Python(t, ".", []string{"DB_NAME=results"}, "-c", store)
-		if one, two := p.Line(t), p.Line(t); one != "1" || two != "1" {
+		if one, two := p.Line(), p.Line(); one != "1" || two != "1" {
 			t.Errorf("stored and read %s and %s", one, two)
 		}
-		p.Wait(t)
+		p.Succeeds()
 	}
 	works()
 	execute(`revoke create on schema public from "sp_celery@db"`)

@@ -1,65 +1,39 @@
 package celery_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"gopkg.in/yaml.v3"
-
+	"github.com/azurepg/azurepg/examples/internal/manifest"
 	"github.com/azurepg/azurepg/examples/internal/pythontest"
 )
 
-// The manifests, as far as this example writes them. Other fields are errors, so a
-// misspelt one does not pass.
 type (
-	meta struct {
-		Name        string          `yaml:"name"`
-		Namespace   string          `yaml:"namespace"`
-		Labels      map[string]text `yaml:"labels"`
-		Annotations map[string]text `yaml:"annotations"`
-	}
-	serviceAccount struct {
-		APIVersion string `yaml:"apiVersion"`
-		Kind       string `yaml:"kind"`
-		Metadata   meta   `yaml:"metadata"`
-		Automount  *bool  `yaml:"automountServiceAccountToken"`
-	}
 	deployment struct {
-		APIVersion string `yaml:"apiVersion"`
-		Kind       string `yaml:"kind"`
-		Metadata   meta   `yaml:"metadata"`
-		Spec       struct {
+		manifest.Document `yaml:",inline"`
+		Spec              struct {
 			Replicas int `yaml:"replicas"`
 			Selector struct {
-				MatchLabels map[string]text `yaml:"matchLabels"`
+				MatchLabels map[string]manifest.Text `yaml:"matchLabels"`
 			} `yaml:"selector"`
 			Template struct {
-				Metadata meta    `yaml:"metadata"`
-				Spec     podSpec `yaml:"spec"`
+				Metadata manifest.Meta `yaml:"metadata"`
+				Spec     podSpec       `yaml:"spec"`
 			} `yaml:"template"`
 		} `yaml:"spec"`
 	}
 	podSpec struct {
-		ServiceAccountName string `yaml:"serviceAccountName"`
-		Automount          *bool  `yaml:"automountServiceAccountToken"`
-		SecurityContext    struct {
-			RunAsNonRoot   bool `yaml:"runAsNonRoot"`
-			RunAsUser      int  `yaml:"runAsUser"`
-			RunAsGroup     int  `yaml:"runAsGroup"`
-			SeccompProfile struct {
-				Type string `yaml:"type"`
-			} `yaml:"seccompProfile"`
-		} `yaml:"securityContext"`
-		GracePeriod int `yaml:"terminationGracePeriodSeconds"`
-		Volumes     []struct {
+		ServiceAccountName string               `yaml:"serviceAccountName"`
+		Automount          *bool                `yaml:"automountServiceAccountToken"`
+		SecurityContext    manifest.PodSecurity `yaml:"securityContext"`
+		GracePeriod        int                  `yaml:"terminationGracePeriodSeconds"`
+		Volumes            []struct {
 			Name     string            `yaml:"name"`
 			EmptyDir map[string]string `yaml:"emptyDir"`
 		} `yaml:"volumes"`
@@ -67,11 +41,11 @@ type (
 		Containers     []container `yaml:"containers"`
 	}
 	container struct {
-		Name          string `yaml:"name"`
-		Image         string `yaml:"image"`
-		RestartPolicy string `yaml:"restartPolicy"`
-		Command       []text `yaml:"command"`
-		Args          []text `yaml:"args"`
+		Name          string          `yaml:"name"`
+		Image         string          `yaml:"image"`
+		RestartPolicy string          `yaml:"restartPolicy"`
+		Command       []manifest.Text `yaml:"command"`
+		Args          []manifest.Text `yaml:"args"`
 		Ports         []struct {
 			Name          string `yaml:"name"`
 			ContainerPort int    `yaml:"containerPort"`
@@ -81,7 +55,7 @@ type (
 		LivenessProbe  probe `yaml:"livenessProbe"`
 		Env            []struct {
 			Name      string                       `yaml:"name"`
-			Value     text                         `yaml:"value"`
+			Value     manifest.Text                `yaml:"value"`
 			ValueFrom map[string]map[string]string `yaml:"valueFrom"`
 		} `yaml:"env"`
 		VolumeMounts []struct {
@@ -89,14 +63,8 @@ type (
 			MountPath string `yaml:"mountPath"`
 			ReadOnly  bool   `yaml:"readOnly"`
 		} `yaml:"volumeMounts"`
-		SecurityContext struct {
-			AllowPrivilegeEscalation *bool `yaml:"allowPrivilegeEscalation"`
-			ReadOnlyRootFilesystem   bool  `yaml:"readOnlyRootFilesystem"`
-			Capabilities             struct {
-				Drop []string `yaml:"drop"`
-			} `yaml:"capabilities"`
-		} `yaml:"securityContext"`
-		Resources map[string]map[string]string `yaml:"resources"`
+		SecurityContext manifest.ContainerSecurity   `yaml:"securityContext"`
+		Resources       map[string]map[string]string `yaml:"resources"`
 	}
 	probe struct {
 		HTTPGet struct {
@@ -109,18 +77,6 @@ type (
 	}
 )
 
-// A text is a YAML string. Kubernetes refuses other scalars, such as a bare true, where it
-// wants one; the YAML package converts them.
-type text string
-
-func (v *text) UnmarshalYAML(node *yaml.Node) error {
-	if node.Tag != "!!str" {
-		return fmt.Errorf("line %d: %s is no string", node.Line, node.Value)
-	}
-	*v = text(node.Value)
-	return nil
-}
-
 // values are what make manifests fills in here.
 var values = map[string]string{
 	"CLIENT_ID": "11111111-2222-3333-4444-555555555555", "AZUREPG_IMAGE": "example/azurepg:1", "IMAGE": "example/tasks:1",
@@ -128,33 +84,9 @@ var values = map[string]string{
 }
 
 // manifests returns what make install applies.
-func manifests(t *testing.T) (account serviceAccount, workers deployment) {
+func manifests(t *testing.T) (account manifest.ServiceAccount, workers deployment) {
 	t.Helper()
-	args := []string{"-s", "--no-print-directory", "manifests"}
-	for name, value := range values {
-		args = append(args, name+"="+value)
-	}
-	out, err := exec.Command("make", args...).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Contains(out, []byte("${")) {
-		t.Errorf("not everything is filled in:\n%s", out)
-	}
-	for document := range strings.SplitSeq(string(out), "---\n") {
-		if document == "" {
-			continue
-		}
-		into := any(&account)
-		if strings.Contains(document, "kind: Deployment") {
-			into = &workers
-		}
-		decoder := yaml.NewDecoder(strings.NewReader(document))
-		decoder.KnownFields(true)
-		if err := decoder.Decode(into); err != nil {
-			t.Fatalf("%v in\n%s", err, document)
-		}
-	}
+	manifest.Read(t, values, map[string]any{"ServiceAccount": &account, "Deployment": &workers})
 	if n := len(workers.Spec.Template.Spec.InitContainers); n != 1 || len(workers.Spec.Template.Spec.Containers) != 1 {
 		t.Fatalf("%d sidecars; want one, and one worker", n)
 	}
@@ -164,8 +96,8 @@ func manifests(t *testing.T) (account serviceAccount, workers deployment) {
 func TestManifestsAgreeWithEachOther(t *testing.T) {
 	account, workers := manifests(t)
 	pod := workers.Spec.Template
-	if account.APIVersion != "v1" || account.Kind != "ServiceAccount" || workers.APIVersion != "apps/v1" || workers.Kind != "Deployment" {
-		t.Errorf("kinds: %s %s, %s %s", account.APIVersion, account.Kind, workers.APIVersion, workers.Kind)
+	if account.APIVersion != "v1" || workers.APIVersion != "apps/v1" {
+		t.Errorf("versions: %s, %s", account.APIVersion, workers.APIVersion)
 	}
 	if account.Metadata.Namespace == "" || account.Metadata.Namespace != workers.Metadata.Namespace || account.Metadata.Name != pod.Spec.ServiceAccountName {
 		t.Errorf("%+v is not the service account of %+v", account.Metadata, workers.Metadata)
@@ -216,7 +148,7 @@ func TestWorkerOfTheManifestHasASocketAndNoSecret(t *testing.T) {
 	if env["DB_NAME"] != values["DB_NAME"] || env["AZURE_SERVICE_PRINCIPAL_USER"] != values["AZURE_SERVICE_PRINCIPAL_USER"] {
 		t.Errorf("the worker's environment: %v", env)
 	}
-	if listen := "-listen=unix:" + env["DB_HOST"] + "/"; !slices.Contains(sidecar.Args, text(listen)) {
+	if listen := "-listen=unix:" + env["DB_HOST"] + "/"; !slices.Contains(sidecar.Args, manifest.Text(listen)) {
 		t.Errorf("the sidecar's arguments are %q; want %s", sidecar.Args, listen)
 	}
 	if sidecar.RestartPolicy != "Always" {
@@ -245,7 +177,7 @@ func TestSidecarOfTheManifestLogsIn(t *testing.T) {
 		args = append(args, replace.Replace(string(a)))
 	}
 	p := s.Azurepg(t, []string{"AZURE_FEDERATED_TOKEN_FILE=" + s.Principal.FederatedTokenFile}, args...)
-	p.Prints(t, `"msg":"health"`, 1)
+	p.Prints(`"msg":"health"`, 1)
 	address := ""
 	for line := range strings.Lines(p.String()) {
 		var entry struct{ Msg, Address string }
@@ -269,10 +201,10 @@ func TestSidecarOfTheManifestLogsIn(t *testing.T) {
 		t.Errorf("a database that is away would restart the sidecar: liveness asks %s", live)
 	}
 	client := s.Python(t, ".", []string{"DB_HOST=" + filepath.Join(s.Home, "celery")}, "-c", settings)
-	if url, user := client.Line(t), client.Line(t); user != s.Role {
+	if url, user := client.Line(), client.Line(); user != s.Role {
 		t.Errorf("%s logs in as %s", url, user)
 	}
-	client.Wait(t)
+	client.Succeeds()
 }
 
 // The image is not built here. It runs as the pod does, and is of this module's Go.

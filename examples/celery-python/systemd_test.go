@@ -71,10 +71,10 @@ func TestUnitsAreReadyWhenClientsCanLogIn(t *testing.T) {
 				more = []string{"DB_HOST=" + s.Azure.Postgres.Host, "DB_PORT=" + port(t, s), "PGPASSFILE=" + s.Home + "/pgpass", "PGSSLROOTCERT=" + s.Azure.Postgres.CAFile}
 			}
 			client := s.Python(t, ".", more, "-c", settings)
-			if url, user := client.Line(t), client.Line(t); user != s.Role {
+			if url, user := client.Line(), client.Line(); user != s.Role {
 				t.Errorf("%s logs in as %s", url, user)
 			}
-			client.Wait(t)
+			client.Succeeds()
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/azurepg/azurepg/examples/internal/brokertest"
+	"github.com/azurepg/azurepg/examples/internal/child"
 	"github.com/azurepg/azurepg/examples/internal/pythontest"
 )
 
@@ -56,9 +57,21 @@ func TestWorkerLogsInToRedisWithTokens(t *testing.T) {
 	if refused := front.Refused(); refused != nil {
 		t.Errorf("logins refused: %q", refused)
 	}
-	worker.signal(syscall.SIGTERM)
-	if status := worker.wait(); status != 0 {
+	worker.Signal(syscall.SIGTERM)
+	if status := worker.Status(); status != 0 {
 		t.Errorf("the worker ended with %d", status)
+	}
+}
+
+// Redis itself knows no user of the token's object id.
+func TestRefusedTokenOfRedisIsExplained(t *testing.T) {
+	t.Parallel()
+	p := onRedis(t)
+	who := azure.AddServicePrincipal("redis-stranger")
+	worker := startWorkerAtAll(t, p, "CELERY_BROKER_URL=rediss://"+p.redis.Addr,
+		"AZURE_CREDENTIAL=client_secret", "AZURE_CLIENT_ID="+who.ClientID, "AZURE_CLIENT_SECRET="+who.Secret)
+	if status := worker.Status(); status != 1 || worker.Printed("broker: WRONGPASS: the token does not fit the user.") != 1 {
+		t.Errorf("it ended with %d; want 1 and advice", status)
 	}
 }
 
@@ -81,7 +94,7 @@ func TestCrashOfRabbitMQLosesNoTask(t *testing.T) {
 	startWorker(t, p)
 	client := startClient(t, p, []string{"N=40", "SECONDS=0.5"}, "slow")
 	client.next("sent")
-	eventually(t, "some are done", func() bool { return stored(t, p) >= 8 })
+	child.Until(t, "some are done", func() bool { return stored(t, p) >= 8 })
 	b := use(t, rabbits)
 	if err := b.Crash(); err != nil {
 		t.Fatal(err)
@@ -99,13 +112,13 @@ func TestPythonWorkerTakesOverFromAKilledOneAndTheOtherWayRound(t *testing.T) {
 	t.Parallel()
 	p := onRedis(t)
 	env := []string{"N=20", "SECONDS=0.3"}
-	goWorker := func() *process { return startWorker(t, p, "CELERY_VISIBILITY_TIMEOUT=2") }
-	pythonWorker := func() *process {
-		return start(t, slices.Concat(p.client(), env), nil, pythontest.Python, "testdata/worker.py")
+	goWorker := func() *child.Process { return startWorker(t, p, "CELERY_VISIBILITY_TIMEOUT=2") }
+	pythonWorker := func() *child.Process {
+		return start(t, slices.Concat(p.client(), env), pythontest.Python, "testdata/worker.py")
 	}
 	for _, relay := range []struct {
 		name          string
-		first, second func() *process
+		first, second func() *child.Process
 		restore       bool // by kombu itself, whose workers do so every 100 seconds
 	}{
 		{"Go, then Python", goWorker, pythonWorker, true},
@@ -116,16 +129,16 @@ func TestPythonWorkerTakesOverFromAKilledOneAndTheOtherWayRound(t *testing.T) {
 			first := relay.first()
 			client := startClient(t, p, env, "slow")
 			client.next("sent")
-			eventually(t, "the first worker has stored some, and has more", func() bool {
-				first.signal(syscall.SIGSTOP)
+			child.Until(t, "the first worker has stored some, and has more", func() bool {
+				first.Signal(syscall.SIGSTOP)
 				if n := stored(t, p) - before; n >= 2 && n < 20 && p.unacked(t) > 0 {
 					return true
 				}
-				first.signal(syscall.SIGCONT)
+				first.Signal(syscall.SIGCONT)
 				return false
 			})
-			first.signal(syscall.SIGKILL)
-			first.wait()
+			first.Signal(syscall.SIGKILL)
+			first.Status()
 			if relay.restore {
 				if left := startClient(t, p, env, "restore").next("restore"); left != "0" {
 					t.Errorf("kombu leaves %s", left)
@@ -135,8 +148,8 @@ func TestPythonWorkerTakesOverFromAKilledOneAndTheOtherWayRound(t *testing.T) {
 			if n := client.next("slow"); n != "20" {
 				t.Errorf("%s results; want all 20", n)
 			}
-			second.signal(syscall.SIGTERM)
-			second.wait()
+			second.Signal(syscall.SIGTERM)
+			second.Status()
 		})
 	}
 }
@@ -146,7 +159,7 @@ func TestSecretsAreMaskedInWhatIsPrinted(t *testing.T) {
 	p := onRedis(t)
 	worker := startWorker(t, p)
 	for _, want := range []string{"AZURE_CLIENT_SECRET=***\n", ":[redacted]@", "DB_NAME=" + p.database() + "\n"} {
-		if !strings.Contains(worker.output.String(), want) {
+		if !strings.Contains(worker.String(), want) {
 			t.Errorf("the output lacks %q", want)
 		}
 	}
@@ -163,7 +176,7 @@ func TestWorkerThatCannotWorkSaysWhy(t *testing.T) {
 		"no secret":         {[]string{"AZURE_CLIENT_SECRET="}, "Azure AD credentials are missing: AZURE_CLIENT_SECRET."},
 		"nothing":           {[]string{"AZURE_TENANT_ID=", "AZURE_CLIENT_ID=", "AZURE_CLIENT_SECRET=", "AZURE_SERVICE_PRINCIPAL_USER=", "DB_HOST="}, "Azure AD credentials are missing: AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET, AZURE_SERVICE_PRINCIPAL_USER, DB_HOST."},
 		"wrong secret":      {[]string{"AZURE_CLIENT_SECRET=hunter2"}, "AADSTS7000215"},
-		"wrong password":    {[]string{"CELERY_BROKER_URL=rediss://default:hunter2@" + p.redis.Addr}, "broker: WRONGPASS"},
+		"wrong password":    {[]string{"CELERY_BROKER_URL=rediss://default:hunter2@" + p.redis.Addr}, "broker: WRONGPASS invalid"},
 		"TLS off":           {[]string{"REDIS_TLS_ENABLED=false"}, "REDIS_TLS_ENABLED must be true"},
 		"unverified":        {[]string{"REDIS_TLS_VERIFY_MODE=none"}, "REDIS_TLS_VERIFY_MODE"},
 		"parameter":         {[]string{"CELERY_BROKER_URL=rediss://localhost/0?ssl_keyfle=x"}, `CELERY_BROKER_URL: the parameter "ssl_keyfle" is not known here`},
@@ -173,10 +186,10 @@ func TestWorkerThatCannotWorkSaysWhy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			worker := startWorkerAtAll(t, p, test.settings...)
-			if status := worker.wait(); status != 1 || !strings.Contains(worker.output.String(), test.want) {
+			if status := worker.Status(); status != 1 || !strings.Contains(worker.String(), test.want) {
 				t.Errorf("it ended with %d; want 1 and %q", status, test.want)
 			}
-			if strings.Contains(worker.output.String(), "hunter2") {
+			if strings.Contains(worker.String(), "hunter2") {
 				t.Error("it printed the secret")
 			}
 		})

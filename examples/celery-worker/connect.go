@@ -34,13 +34,13 @@ func openBroker(ctx context.Context, s *settings.Settings, logger *slog.Logger) 
 		if err != nil {
 			return nil, err
 		}
-		return explained{broker.NewRedis(client, s.Queue, s.Visibility, logger), files}, nil
+		return explained{broker.NewRedis(client, s.Queue, s.Visibility, logger), files, s.Broker.User == nil}, nil
 	}
 	dial, err := amqpDialer(s.Broker, config)
 	if err != nil {
 		return nil, err
 	}
-	return explained{broker.NewAMQP(dial, s.Queue, logger), files}, nil
+	return explained{broker.NewAMQP(dial, s.Queue, logger), files, false}, nil
 }
 
 func openResults(ctx context.Context, s *settings.Settings, logger *slog.Logger) (result.Store, error) {

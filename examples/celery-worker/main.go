@@ -32,7 +32,7 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer) error {
-	settings.Show(out, os.Getenv)
+	settings.Show(out)
 	s, err := settings.Read(os.Getenv)
 	if err != nil {
 		return err

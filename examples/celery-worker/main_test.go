@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/azurepg/azurepg/examples/internal/child"
 )
 
 // features are functions of testdata/client.py, and what they print with every broker and
@@ -66,8 +68,8 @@ func TestPythonGetsWhatItWouldOfAPythonWorker(t *testing.T) {
 					t.Errorf("%s printed %s; want %s", f.name, got, want)
 				}
 			}
-			worker.signal(syscall.SIGTERM)
-			if status := worker.wait(); status != 0 {
+			worker.Signal(syscall.SIGTERM)
+			if status := worker.Status(); status != 0 {
 				t.Errorf("the worker ended with %d", status)
 			}
 		})
@@ -97,8 +99,8 @@ func TestThousandResultsAreRightThoughSessionsAreCut(t *testing.T) {
 		t.Errorf("%d logins refused, the last one: %s", n, azure.Postgres.LastRefusal())
 	}
 	t.Logf("%d sessions cut, %d logins", cut.Load(), azure.Postgres.Logins()-logins)
-	worker.signal(syscall.SIGTERM)
-	if status := worker.wait(); status != 0 || p.unacked(t) > 0 || p.waiting(t) > 0 {
+	worker.Signal(syscall.SIGTERM)
+	if status := worker.Status(); status != 0 || p.unacked(t) > 0 || p.waiting(t) > 0 {
 		t.Errorf("the worker ended with %d; %d messages are not acknowledged, %d wait", status, p.unacked(t), p.waiting(t))
 	}
 }
@@ -130,7 +132,7 @@ func TestKilledWorkerLosesNoTask(t *testing.T) {
 		t.Parallel()
 		p := onRedis(t)
 		workerIsKilled(t, p, func() bool { return p.unacked(t) > 0 })
-		eventually(t, "everything is acknowledged", func() bool { return p.unacked(t)+p.waiting(t) == 0 })
+		child.Until(t, "everything is acknowledged", func() bool { return p.unacked(t)+p.waiting(t) == 0 })
 	})
 	t.Run("RabbitMQ", func(t *testing.T) {
 		t.Parallel()
@@ -143,16 +145,16 @@ func workerIsKilled(t *testing.T, p place, holds func() bool) {
 	first := startWorker(t, p, "CELERY_VISIBILITY_TIMEOUT=2")
 	client := startClient(t, p, []string{"N=40", "SECONDS=0.5"}, "slow")
 	client.next("sent")
-	eventually(t, "the first worker has stored some, and has more", func() bool {
-		first.signal(syscall.SIGSTOP)
+	child.Until(t, "the first worker has stored some, and has more", func() bool {
+		first.Signal(syscall.SIGSTOP)
 		if stored(t, p) >= 8 && holds() {
 			return true
 		}
-		first.signal(syscall.SIGCONT)
+		first.Signal(syscall.SIGCONT)
 		return false
 	})
-	first.signal(syscall.SIGKILL)
-	first.wait()
+	first.Signal(syscall.SIGKILL)
+	first.Status()
 	if n := stored(t, p); n >= 40 {
 		t.Fatal("the first worker has done everything")
 	}

@@ -139,15 +139,8 @@ func onRedis(t *testing.T) place {
 	pythontest.NeedPackages(t)
 	r := use(t, redises)
 	p := place{queue: "celery", redis: r, db: int(database.Add(1)), ca: r.Client, caFile: r.Authority.CAFile}
-	p.broker = redisURL(r, p.db)
+	p.broker = r.CeleryURL(p.db)
 	return inPostgres(t, p)
-}
-
-// redisURL is Python's, which says in its parameters what the worker knows from REDIS_TLS_*.
-func redisURL(r *brokertest.Redis, db int) string {
-	q := url.Values{"ssl_cert_reqs": {"required"}, "ssl_ca_certs": {r.Authority.CAFile}, "ssl_certfile": {r.Client.CertFile}, "ssl_keyfile": {r.Client.KeyFile}}
-	u := url.URL{Scheme: "rediss", User: url.UserPassword("default", r.Password), Host: r.Addr, Path: "/" + strconv.Itoa(db), RawQuery: q.Encode()}
-	return u.String()
 }
 
 // onRabbitMQ is a place whose broker is RabbitMQ, with a queue of its own.

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
-	"strings"
 
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/examples/celery-worker/internal/broker"
+	"github.com/azurepg/azurepg/examples/internal/brokerenv"
+	"github.com/azurepg/azurepg/examples/internal/redislogin"
 	"github.com/azurepg/azurepg/tlsfiles"
 )
 
@@ -24,13 +24,10 @@ var tlsParameters = map[string]func(*tlsfiles.Options) *string{
 // openTLS reads the files of the variables which begin with prefix, and of the URL's
 // parameters where those say nothing. TLS cannot be turned off, nor its verification.
 func openTLS(prefix, name string, u *url.URL, logger *slog.Logger) (*tlsfiles.Files, error) {
-	switch strings.ToLower(os.Getenv(prefix + "TLS_ENABLED")) {
-	case "", "true", "1", "yes", "on":
-	default:
-		return nil, fmt.Errorf("%sTLS_ENABLED must be true or not set: passwords and tokens go through TLS only", prefix)
+	options, err := brokerenv.TLSOptions(prefix, logger)
+	if err != nil {
+		return nil, err
 	}
-	options := tlsfiles.FromEnv(prefix + "TLS_")
-	options.Logger = logger
 	for key, values := range u.Query() {
 		field, known := tlsParameters[key]
 		if !known || u.Scheme != "rediss" {
@@ -43,10 +40,17 @@ func openTLS(prefix, name string, u *url.URL, logger *slog.Logger) (*tlsfiles.Fi
 	return tlsfiles.New(options)
 }
 
-// An explained broker says what to do if TLS to it does not stand.
+// An explained broker says what to do if TLS to it does not stand, or Redis refuses a token.
 type explained struct {
 	broker.Broker
-	files *tlsfiles.Files
+	files  *tlsfiles.Files
+	tokens bool
 }
 
-func (e explained) Check(ctx context.Context) error { return e.files.Explain(e.Broker.Check(ctx)) }
+func (e explained) Check(ctx context.Context) error {
+	err := e.Broker.Check(ctx)
+	if e.tokens {
+		err = redislogin.Explain(err)
+	}
+	return e.files.Explain(err)
+}

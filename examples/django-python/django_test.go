@@ -3,14 +3,12 @@ package django_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/azurepg/azurepg/azurepgtest"
 	"github.com/azurepg/azurepg/examples/internal/pythontest"
 )
 
@@ -21,10 +19,10 @@ func TestMain(m *testing.M) { os.Exit(pythontest.Main(m)) }
 func TestNoRequestFailsWhileTokensAndBackendsEnd(t *testing.T) {
 	pythontest.EachWay(t, "sp_shop@db", func(t *testing.T, s *pythontest.Site) {
 		for range 2 { // the second finds nothing to do
-			s.Python(t, ".", nil, "manage.py", "migrate").Wait(t)
+			s.Python(t, ".", nil, "manage.py", "migrate").Succeeds()
 		}
 		server := s.Python(t, ".", nil, "serve.py")
-		orders := server.Line(t) + "/orders"
+		orders := server.Line() + "/orders"
 		placed := 0
 		place := func() {
 			placed++
@@ -62,21 +60,8 @@ func expect(t *testing.T, paid int, response *http.Response, err error) {
 
 func TestWithoutAServicePrincipalTheOrdinaryUserIsKept(t *testing.T) {
 	s := pythontest.NewSite(t, "sp_shop@db")
-	if err := s.Azure.Postgres.AddPasswordRole(t.Context(), "ordinary", "p@ss/HUNTER:1", azurepgtest.SCRAM); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Azure.Postgres.CreateDatabase(t.Context(), "ordinary"); err != nil {
-		t.Fatal(err)
-	}
-	host, port, err := net.SplitHostPort(s.Azure.Postgres.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := s.Python(t, ".", []string{
-		"AZURE_SERVICE_PRINCIPAL_USER=", "DB_HOST=" + host, "DB_PORT=" + port, "DB_NAME=ordinary", "DB_USER=ordinary",
-		"DB_PASS=p@ss/HUNTER:1",
-	}, "manage.py", "migrate")
-	p.Wait(t)
+	p := s.Python(t, ".", s.Ordinary(t), "manage.py", "migrate")
+	p.Succeeds()
 	if out := p.String(); !strings.Contains(out, "AZURE_SERVICE_PRINCIPAL_USER is not set") || !strings.Contains(out, "Applying shop.0001_initial... OK") || strings.Contains(out, "HUNTER") {
 		t.Errorf("it printed:\n%s", out)
 	}

@@ -22,8 +22,8 @@ func TestPsycopg2AndSQLAlchemyNoticeNoTokensEnd(t *testing.T) {
 		n := 0
 		round := func() {
 			n++
-			p.Say(t, "note")
-			if got, want := p.Line(t), fmt.Sprintf("note %d sp_notes@db %s %[1]d", n, s.Database); got != want {
+			p.Say("note")
+			if got, want := p.Line(), fmt.Sprintf("note %d sp_notes@db %s %[1]d", n, s.Database); got != want {
 				t.Fatalf("round %d: got %q; want %q", n, got, want)
 			}
 		}
@@ -37,7 +37,7 @@ func TestPsycopg2AndSQLAlchemyNoticeNoTokensEnd(t *testing.T) {
 		round()
 		s.Azure.Postgres.KillConnections()
 		round()
-		p.Wait(t)
+		p.Succeeds()
 	})
 }
 
@@ -61,8 +61,8 @@ func TestTokenThatNobodyRenewsIsMissedAtTheFirstReconnect(t *testing.T) {
 	p := s.Python(t, ".", verified, "-c", pooled)
 	ask := func(want string) {
 		t.Helper()
-		p.Say(t, "")
-		if got := p.Line(t); got != want {
+		p.Say("")
+		if got := p.Line(); got != want {
 			t.Errorf("got %q; want %q", got, want)
 		}
 	}
@@ -75,5 +75,5 @@ func TestTokenThatNobodyRenewsIsMissedAtTheFirstReconnect(t *testing.T) {
 	}
 	ask("refused")
 	ask("refused")
-	p.Wait(t)
+	p.Succeeds()
 }

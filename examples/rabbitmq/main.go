@@ -21,7 +21,7 @@
 //	RABBITMQ_TLS_CA_CERT      file of the authorities to trust; not set: the system's
 //	RABBITMQ_TLS_CERT_FILE    file of a client certificate
 //	RABBITMQ_TLS_KEY_FILE     file of its key
-//	RABBITMQ_TLS_VERIFY_MODE  verify-full, which is the default, or verify-ca
+//	RABBITMQ_TLS_VERIFY_MODE  verify-full (or required), which is the default, or verify-ca
 //	AZURE_CREDENTIAL          a credential by its name in a DSN; not set: default
 //
 // # RabbitMQ and Entra

@@ -13,6 +13,7 @@ import (
 
 	"github.com/azurepg/azurepg/azurepgtest"
 	"github.com/azurepg/azurepg/examples/internal/brokertest"
+	"github.com/azurepg/azurepg/examples/internal/child"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -75,7 +76,7 @@ func (s *servers) close() (err error) {
 type program struct {
 	*servers
 	principal *azurepgtest.Principal
-	output    *brokertest.Output
+	output    *child.Output
 	logger    *slog.Logger
 }
 
@@ -87,7 +88,7 @@ func newProgram(t *testing.T, roles ...string) *program {
 		t.Fatal(err)
 	}
 	s.azure.Entra.SetLifetime(time.Hour)
-	output := new(brokertest.Output)
+	output := new(child.Output)
 	p := &program{s, s.azure.AddServicePrincipal(t.Name()), output, slog.New(slog.NewTextHandler(output, nil))}
 	s.azure.AssignRoles(p.principal, api, roles...)
 	for name, value := range map[string]string{
@@ -131,7 +132,7 @@ func TestHelloLogsInByTokenOrCertificate(t *testing.T) {
 				user = p.rabbitmq.User
 			}
 			want := "user '" + user + "' authenticated and granted access"
-			brokertest.Until(t, want, func() bool { return strings.Contains(p.rabbitmq.Log(), want) })
+			child.Until(t, want, func() bool { return strings.Contains(p.rabbitmq.Log(), want) })
 		})
 	}
 }
@@ -179,7 +180,7 @@ func TestWithoutUpdateSecretRightsEndWithTheToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	brokertest.Until(t, "the token's end", func() bool { return time.Until(token.ExpiresOn) < -2*time.Second })
+	child.Until(t, "the token's end", func() bool { return time.Until(token.ExpiresOn) < -2*time.Second })
 	var refusal *amqp.Error
 	if err := declare(); !errors.As(err, &refusal) || refusal.Code != amqp.AccessRefused {
 		t.Errorf("after the token's end: %v; want 403", err)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/azurepg/azurepg/examples/internal/brokertest"
+	"github.com/azurepg/azurepg/examples/internal/child"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -27,13 +27,13 @@ func TestNothingIsLostWhileTokensEndAndTheBrokerCrashes(t *testing.T) {
 
 	var publisher, consumer sync.WaitGroup
 	publisher.Go(func() { r.broker.keep(publishing, r.publish) })
-	brokertest.Until(t, "tokens", renewals(1))
+	child.Until(t, "tokens", renewals(1))
 	crash(t, p) // with a queue full of messages
 	consumer.Go(func() { r.broker.keep(consuming, r.consume) })
-	brokertest.Until(t, "tokens", renewals(5)) // of two connections: the first of each has ended
-	crash(t, p)                                // with messages on their way
-	brokertest.Until(t, "logins", func() bool { return logged("authenticated and granted access") >= 5 })
-	brokertest.Until(t, "tokens", renewals(logged("updated secret")+4))
+	child.Until(t, "tokens", renewals(5)) // of two connections: the first of each has ended
+	crash(t, p)                           // with messages on their way
+	child.Until(t, "logins", func() bool { return logged("authenticated and granted access") >= 5 })
+	child.Until(t, "tokens", renewals(logged("updated secret")+4))
 
 	stop()
 	publisher.Wait()
@@ -69,7 +69,7 @@ func TestMessageThatNobodyHasHandledIsDeliveredAgain(t *testing.T) {
 	killed.mu.Lock() // it handles nothing any more
 	ended := make(chan error)
 	go func() { ended <- killed.consume(t.Context(), conn) }()
-	brokertest.Until(t, "deliveries", func() bool {
+	child.Until(t, "deliveries", func() bool {
 		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
 		return err == nil && q.Messages == 0
 	})
@@ -81,7 +81,7 @@ func TestMessageThatNobodyHasHandledIsDeliveredAgain(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	go func() { ended <- next.consume(ctx, conn) }()
-	brokertest.Until(t, "the messages", func() bool { return next.handled.Load() == 3 })
+	child.Until(t, "the messages", func() bool { return next.handled.Load() == 3 })
 	killed.mu.Unlock()
 	stop()
 	conn.Close()
@@ -113,7 +113,7 @@ func TestRedeliveredMessageIsHandledOnce(t *testing.T) {
 	defer stop()
 	ended := make(chan error)
 	go func() { ended <- r.consume(ctx, conn) }()
-	brokertest.Until(t, "the second time", func() bool { return r.duplicates.Load() == 1 })
+	child.Until(t, "the second time", func() bool { return r.duplicates.Load() == 1 })
 	stop()
 	conn.Close()
 	<-ended
@@ -146,7 +146,7 @@ func TestRelaySaysHowItWent(t *testing.T) {
 	defer stop()
 	ended := make(chan error)
 	go func() { ended <- run(ctx, []string{"relay"}, p.output, p.logger) }()
-	brokertest.Until(t, "logins", func() bool {
+	child.Until(t, "logins", func() bool {
 		return strings.Count(p.rabbitmq.Log(), "'"+p.principal.ObjectID+"' authenticated") == 2
 	})
 	stop()

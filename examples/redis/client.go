@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,23 +10,18 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/examples/internal/brokerenv"
+	"github.com/azurepg/azurepg/examples/internal/redislogin"
 	"github.com/azurepg/azurepg/tlsfiles"
 	"github.com/redis/go-redis/v9"
 )
 
-// scope is that of tokens for every Azure Redis.
-const scope = "https://redis.azure.com/.default"
-
 // A client is one of go-redis whose connections end before their tokens do.
 type client struct {
 	*redis.Client
-	lifetimes
-	tokens *azurepg.TokenCache
-	files  *tlsfiles.Files
+	login *redislogin.Login
+	files *tlsfiles.Files
 }
 
 // connect makes a client from the environment. It fetches a token, since how long
@@ -42,54 +35,24 @@ func connect(ctx context.Context, logger *slog.Logger) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := brokerenv.Tokens(scope, ahead, logger)
-	if err != nil {
-		return nil, err
-	}
-	first, err := tokens.Token(ctx)
+	login, err := redislogin.New(ctx, logger)
 	if err != nil {
 		return nil, err
 	}
 	host, _, _ := net.SplitHostPort(addr)
-	c := &client{tokens: tokens, files: files, lifetimes: lifetimesOf(time.Until(first.ExpiresOn))}
-	c.Client = redis.NewClient(&redis.Options{
-		Addr:                       addr,
-		DB:                         db,
-		TLSConfig:                  files.Config(host),
-		CredentialsProviderContext: c.credentials,
-		ConnMaxLifetime:            c.connection,
-		PoolSize:                   8,
-		DialerRetries:              1, // an unknown authority is the same at the fifth try
-	})
-	return c, nil
+	options := &redis.Options{
+		Addr:          addr,
+		DB:            db,
+		TLSConfig:     files.Config(host),
+		PoolSize:      8,
+		DialerRetries: 1, // an unknown authority is the same at the fifth try
+	}
+	login.Configure(options)
+	return &client{redis.NewClient(options), login, files}, nil
 }
 
-// credentials returns user name and password for a new connection: a token that
-// outlives it, and the object id in that.
-func (c *client) credentials(ctx context.Context) (user, password string, err error) {
-	token, err := lasting(ctx, c.tokens, c.token)
-	if err != nil {
-		return "", "", err
-	}
-	user, err = objectID(token.Token)
-	return user, token.Token, err
-}
-
-// objectID reads the claim oid. Nobody trusts it: Redis compares it with the token.
-func objectID(token string) (string, error) {
-	var claims struct {
-		ObjectID string `json:"oid"`
-	}
-	if parts := strings.Split(token, "."); len(parts) == 3 {
-		if payload, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil {
-			_ = json.Unmarshal(payload, &claims)
-		}
-	}
-	if claims.ObjectID == "" {
-		return "", errors.New("the token has no object id (oid), which is the user name of Redis")
-	}
-	return claims.ObjectID, nil
-}
+// explain says what to do about an error of Redis or of TLS. Other errors it returns.
+func (c *client) explain(err error) error { return c.files.Explain(redislogin.Explain(err)) }
 
 // address returns host:port and the number of the database. Go-redis's ParseURL is not
 // used: its options can turn verification off, and its errors repeat what they refuse.

@@ -11,7 +11,7 @@
 // as its token:
 //
 //   - a token is replaced 20 minutes before its end, and a connection gets one that lasts
-//     for at least that long (lifetimes.go);
+//     for at least that long (../internal/redislogin);
 //   - the pool gives up a connection after a quarter of that (ConnMaxLifetime);
 //   - blocking commands have a limit, after which they are repeated;
 //   - a subscription moves to a new connection and loses nothing on its way
@@ -25,15 +25,17 @@
 //	REDIS_TLS_CA_CERT      file of the authorities to trust; not set: the system's
 //	REDIS_TLS_CERT_FILE    file of a client certificate, for servers that want one
 //	REDIS_TLS_KEY_FILE     file of its key
-//	REDIS_TLS_VERIFY_MODE  verify-full, which is the default, or verify-ca
+//	REDIS_TLS_VERIFY_MODE  verify-full (or required), which is the default, or verify-ca
 //	AZURE_CREDENTIAL       a credential by its name in a DSN; not set: default
 //
 // The user name is the token's object id, which nobody needs to set. The identity needs a
-// data access policy on the cache; see explain.go for what is said without one.
+// data access policy on the cache; ../internal/redislogin/explain.go is what is said
+// without one.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -58,7 +60,7 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer, logger *slog.Logger) error {
 	if len(args) != 1 || args[0] != "hello" && args[0] != "reauth" {
-		return fmt.Errorf("the command is missing: hello or reauth")
+		return errors.New("the command is missing: hello or reauth")
 	}
 	brokerenv.Show(out, append([]string{"REDIS_ADDR", "REDIS_URL"}, brokerenv.TLSNames("REDIS_")...)...)
 	c, err := connect(ctx, logger)
@@ -84,7 +86,7 @@ func hello(ctx context.Context, c *client, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	user, _, err := c.credentials(ctx)
+	user, _, err := c.login.Credentials(ctx)
 	if err != nil {
 		return err
 	}

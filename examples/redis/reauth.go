@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// names of what reauth makes in Redis, and removes.
+// names of what reauth makes in Redis, and removes. One program at a time can count them.
 const (
 	counterKey = "azurepg:reauth:counter"
 	queueKey   = "azurepg:reauth:queue"
@@ -32,7 +32,7 @@ type load struct {
 // reauth uses all that a token's end can cut, until ctx is done, and says how it went: a pool
 // of which eight are busy at once and idle then, a subscription, and pops that block.
 func reauth(ctx context.Context, c *client, out io.Writer) error {
-	if err := c.Ping(ctx).Err(); err != nil {
+	if err := c.Del(ctx, counterKey, queueKey).Err(); err != nil { // of a run that was killed
 		return err
 	}
 	l := &load{client: c, out: out}
@@ -115,7 +115,7 @@ func (l *load) push(ctx context.Context) {
 // pop blocks until there is something, no longer than a connection's token lasts.
 func (l *load) pop(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := l.client.BLPop(ctx, l.client.command, queueKey).Err()
+		err := l.client.BLPop(ctx, l.client.login.Command, queueKey).Err()
 		if errors.Is(err, redis.Nil) || ctx.Err() != nil {
 			continue // nothing in that time
 		}
@@ -134,7 +134,7 @@ func (l *load) settle(ctx context.Context) {
 
 func (l *load) report() error {
 	fmt.Fprintf(l.out, "%d commands, %d of %d messages received, %d of %d items popped, %d tokens, %d errors\n",
-		l.commands.Load(), l.received.Load(), l.published.Load(), l.popped.Load(), l.pushed.Load(), l.client.tokens.Stats().Fetches, l.errors.Load())
+		l.commands.Load(), l.received.Load(), l.published.Load(), l.popped.Load(), l.pushed.Load(), l.client.login.Tokens.Stats().Fetches, l.errors.Load())
 	if l.errors.Load() > 0 || l.received.Load() != l.published.Load() || l.popped.Load() != l.pushed.Load() {
 		return errors.New("something went wrong")
 	}

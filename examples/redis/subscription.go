@@ -33,7 +33,7 @@ func (s *subscription) run(ctx context.Context, ready func()) error {
 	}
 	defer func() { current.Close() }()
 	ready()
-	move := time.NewTicker(s.client.subscription)
+	move := time.NewTicker(s.client.login.Subscription)
 	defer move.Stop()
 	for {
 		select {

@@ -18,15 +18,24 @@ import (
 // TLS_VERIFY_MODE whose names begin with prefix, such as "REDIS_". TLS cannot be turned
 // off, and servers are verified: what is sent to them is as good as a password.
 func TLS(prefix string, logger *slog.Logger) (*tlsfiles.Files, error) {
+	options, err := TLSOptions(prefix, logger)
+	if err != nil {
+		return nil, err
+	}
+	return tlsfiles.New(options)
+}
+
+// TLSOptions is for those who have more to say than TLS reads.
+func TLSOptions(prefix string, logger *slog.Logger) (tlsfiles.Options, error) {
 	name := prefix + "TLS_ENABLED"
 	switch strings.ToLower(os.Getenv(name)) {
 	case "", "true", "1", "yes", "on":
 	default:
-		return nil, fmt.Errorf("%s must be true or not set: a token is sent through TLS only", name)
+		return tlsfiles.Options{}, fmt.Errorf("%s must be true or not set: passwords and tokens go through TLS only", name)
 	}
 	options := tlsfiles.FromEnv(prefix + "TLS_")
 	options.Logger = logger
-	return tlsfiles.New(options)
+	return options, nil
 }
 
 // Tokens returns the cache for tokens of a scope, which are replaced that long before

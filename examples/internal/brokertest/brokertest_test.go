@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/azurepg/azurepg/examples/internal/child"
 )
 
 func TestMain(m *testing.M) {
@@ -33,14 +34,6 @@ func newAuthority(t *testing.T) *Authority {
 	}
 	closeAtEnd(t, a)
 	return a
-}
-
-func closeAtEnd(t *testing.T, c io.Closer) {
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 func TestRedisWantsAClientCertificateAndAPassword(t *testing.T) {
@@ -193,7 +186,7 @@ func TestNothingIsLeftOfAKilledProcess(t *testing.T) {
 		t.Fatalf("it printed %q, %v", line, err)
 	}
 	for _, addr := range words[:3] {
-		Until(t, addr+" to be closed", func() bool {
+		child.Until(t, addr+" to be closed", func() bool {
 			conn, err := net.Dial("tcp", addr)
 			if err == nil {
 				conn.Close()
@@ -202,7 +195,7 @@ func TestNothingIsLeftOfAKilledProcess(t *testing.T) {
 		})
 	}
 	for _, dir := range words[3:] {
-		Until(t, dir+" to go", func() bool {
+		child.Until(t, dir+" to go", func() bool {
 			_, err := os.Stat(dir)
 			return errors.Is(err, os.ErrNotExist)
 		})

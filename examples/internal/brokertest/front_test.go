@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/examples/internal/child"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -111,7 +112,7 @@ func TestFrontCutsAConnectionWhenItsLastTokenEnds(t *testing.T) {
 	if err := renewed.AuthACL(t.Context(), app.ObjectID, long).Err(); err != nil {
 		t.Fatal(err)
 	}
-	Until(t, "the cut", func() bool { return f.Cut() == 1 })
+	child.Until(t, "the cut", func() bool { return f.Cut() == 1 })
 	if time.Now().Before(expires) {
 		t.Error("it was cut before its token ended")
 	}

@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"io"
 	"testing"
 	"time"
 )
@@ -18,6 +19,30 @@ func Run(tb testing.TB, dir, log string, env []string, program string, args ...s
 		tb.Fatal(err)
 	}
 	return (&Program{p}).endWith(tb)
+}
+
+// RedisFor starts a Redis with an authority of its own, until the test ends.
+func RedisFor(tb testing.TB) *Redis {
+	tb.Helper()
+	authority, err := NewAuthority()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	closeAtEnd(tb, authority)
+	r, err := StartRedis(authority, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	closeAtEnd(tb, r)
+	return r
+}
+
+func closeAtEnd(tb testing.TB, c io.Closer) {
+	tb.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
 }
 
 func (p *Program) endWith(tb testing.TB) *Program {

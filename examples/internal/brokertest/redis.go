@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -134,6 +136,14 @@ func (r *Redis) TLSConfig() (*tls.Config, error) {
 		return nil, err
 	}
 	return &tls.Config{RootCAs: r.Authority.Pool(), Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// CeleryURL is the Redis as Celery's settings name a broker or a result backend, with the
+// user default, certificates, and the number of a database. It holds the password.
+func (r *Redis) CeleryURL(db int) string {
+	q := url.Values{"ssl_cert_reqs": {"required"}, "ssl_ca_certs": {r.Authority.CAFile}, "ssl_certfile": {r.Client.CertFile}, "ssl_keyfile": {r.Client.KeyFile}}
+	u := url.URL{Scheme: "rediss", User: url.UserPassword("default", r.Password), Host: r.Addr, Path: "/" + strconv.Itoa(db), RawQuery: q.Encode()}
+	return u.String()
 }
 
 // Admin is a client of the user default, to set up and look at.

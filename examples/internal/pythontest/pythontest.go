@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/examples/internal/child"
 )
 
 // Python is Debian's, which has its packages. There may be others on PATH, without them.
@@ -24,9 +25,6 @@ const Python = "/usr/bin/python3"
 
 // TokenLife is how long the tokens live. They are renewed at half of it.
 const TokenLife = 8 * time.Second
-
-// patience is for a machine that is busy with other tests.
-const patience = 2 * time.Minute
 
 // Program is the azurepg that the tests of a package share.
 var Program = sync.OnceValues(func() (string, error) {
@@ -163,11 +161,16 @@ func (s *Site) azurepg(t *testing.T, ready func() bool, database string, args ..
 	// No secret in the arguments, which ps shows: those of the environment will do.
 	dsn := fmt.Sprintf("%s dbname=%s user='%s' azure_credential=environment", s.Host(), database, s.Role)
 	p := s.Azurepg(t, []string{"AZURE_CLIENT_SECRET=" + s.Principal.Secret}, append(args, dsn)...)
-	for end := time.Now().Add(patience); !ready(); time.Sleep(10 * time.Millisecond) {
-		if p.ended() && p.err != nil || time.Now().After(end) {
-			t.Fatalf("azurepg %s is not ready:\n%s", args[0], p)
+	child.Until(t, "azurepg "+args[0], func() bool {
+		ended := p.Ended() // before the last look
+		if ready() {
+			return true
 		}
-	}
+		if ended {
+			t.Fatalf("azurepg %s has ended", args[0])
+		}
+		return false
+	})
 }
 
 // Host is the server, as a DSN names it.
@@ -177,7 +180,7 @@ func (s *Site) Host() string {
 
 // Azurepg starts azurepg with these arguments, until the test ends. It finds s.Azure, and
 // gets the id of s.Principal and more.
-func (s *Site) Azurepg(t *testing.T, more []string, args ...string) *Process {
+func (s *Site) Azurepg(t *testing.T, more []string, args ...string) *child.Process {
 	t.Helper()
 	path, err := Program()
 	if err != nil {
@@ -190,6 +193,23 @@ func (s *Site) Azurepg(t *testing.T, more []string, args ...string) *Process {
 		}
 	}
 	return s.start(t, path, args, s.Home, env)
+}
+
+// Ordinary makes a user with a password that holds the word HUNTER, and a database, and
+// returns the settings of a program that has no service principal.
+func (s *Site) Ordinary(t *testing.T) []string {
+	t.Helper()
+	const user, password = "ordinary", "p@ss/HUNTER:1"
+	if err := s.Azure.Postgres.AddPasswordRole(t.Context(), user, password, azurepgtest.SCRAM); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Azure.Postgres.CreateDatabase(t.Context(), user); err != nil {
+		t.Fatal(err)
+	}
+	return []string{
+		"AZURE_SERVICE_PRINCIPAL_USER=", "DB_HOST=" + s.Azure.Postgres.Host, "DB_PORT=" + strconv.Itoa(s.Azure.Postgres.Port),
+		"DB_NAME=" + user, "DB_USER=" + user, "DB_PASS=" + password,
+	}
 }
 
 // Terminate ends all sessions of the role, as an administrator does, and returns how many

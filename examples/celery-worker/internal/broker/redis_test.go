@@ -18,16 +18,7 @@ import (
 // have the queue "celery" and a visibility timeout of two seconds.
 func startRedis(t *testing.T) (client *redis.Client, newRedis func() *Redis) {
 	t.Helper()
-	authority, err := brokertest.NewAuthority()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = authority.Close() })
-	server, err := brokertest.StartRedis(authority, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
+	server := brokertest.RedisFor(t)
 	return server.Admin(), func() *Redis {
 		options := *server.Admin().Options()
 		r := NewRedis(redis.NewClient(&options), "celery", 2*time.Second, slog.New(slog.DiscardHandler))

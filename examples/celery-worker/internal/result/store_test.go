@@ -27,16 +27,7 @@ func openPostgres(t *testing.T) Postgres {
 
 func openRedis(t *testing.T) Redis {
 	t.Helper()
-	authority, err := brokertest.NewAuthority()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = authority.Close() })
-	server, err := brokertest.StartRedis(authority, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
+	server := brokertest.RedisFor(t)
 	options := *server.Admin().Options()
 	client := redis.NewClient(&options)
 	t.Cleanup(func() { _ = client.Close() })

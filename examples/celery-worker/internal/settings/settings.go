@@ -10,12 +10,14 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/examples/celery-worker/internal/broker"
+	"github.com/azurepg/azurepg/examples/internal/brokerenv"
 )
 
 // Settings of a worker.
@@ -98,25 +100,11 @@ func positive(name, value string, otherwise int) (int, error) {
 	return n, nil
 }
 
-// names of all settings, those of TLS among them, in the order in which Show prints them.
-var names = []string{
-	"CELERY_BROKER_URL", "CELERY_QUEUE", "CELERY_NODE", "CELERY_CONCURRENCY", "CELERY_VISIBILITY_TIMEOUT",
-	"REDIS_TLS_ENABLED", "REDIS_TLS_CA_CERT", "REDIS_TLS_CERT_FILE", "REDIS_TLS_KEY_FILE", "REDIS_TLS_VERIFY_MODE",
-	"RABBITMQ_TLS_ENABLED", "RABBITMQ_TLS_CA_CERT", "RABBITMQ_TLS_CERT_FILE", "RABBITMQ_TLS_KEY_FILE", "RABBITMQ_TLS_VERIFY_MODE",
-	"CELERY_RESULT_BACKEND", "CELERY_RESULTS_DB_BACKEND", "DB_HOST", "DB_PORT", "DB_NAME",
-	"AZURE_CREDENTIAL", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_SERVICE_PRINCIPAL_USER",
-}
-
 // Show prints the settings that are set, with what is secret in them masked.
-func Show(out io.Writer, getenv func(string) string) {
-	for _, name := range names {
-		value := getenv(name)
-		if value == "" {
-			continue
-		}
-		if strings.HasSuffix(name, "SECRET") {
-			value = "***"
-		}
-		fmt.Fprintf(out, "%s=%s\n", name, azurepg.Redact(value))
-	}
+func Show(out io.Writer) {
+	brokerenv.Show(out, slices.Concat(
+		[]string{"CELERY_BROKER_URL", "CELERY_QUEUE", "CELERY_NODE", "CELERY_CONCURRENCY", "CELERY_VISIBILITY_TIMEOUT"},
+		brokerenv.TLSNames("REDIS_"), brokerenv.TLSNames("RABBITMQ_"),
+		[]string{"CELERY_RESULT_BACKEND", "CELERY_RESULTS_DB_BACKEND", "DB_HOST", "DB_PORT", "DB_NAME", "AZURE_SERVICE_PRINCIPAL_USER"},
+	)...)
 }

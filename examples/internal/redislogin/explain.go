@@ -1,4 +1,4 @@
-package main
+package redislogin
 
 import (
 	"fmt"
@@ -21,15 +21,16 @@ var advice = map[string]string{
 	"NOAUTH": "the connection has not logged in: is access by Entra tokens enabled on the cache?",
 }
 
-// explain says what to do about an error of Redis or of TLS. Other errors it returns.
-func (c *client) explain(err error) error {
+// Explain says what to do about a refusal of Redis. Other errors it returns.
+func Explain(err error) error {
 	if err == nil {
 		return nil
 	}
 	word, _, _ := strings.Cut(err.Error(), " ")
-	if what, known := advice[word]; known {
-		text := azurepg.Redact(err.Error())
-		return fmt.Errorf("%s: %s. Redis says %s", word, what, strconv.Quote(text[:min(len(text), 200)]))
+	what, known := advice[word]
+	if !known {
+		return err
 	}
-	return c.files.Explain(err)
+	text := azurepg.Redact(err.Error())
+	return fmt.Errorf("%s: %s. Redis says %s", word, what, strconv.Quote(text[:min(len(text), 200)]))
 }

@@ -1,4 +1,4 @@
-package main
+package redislogin
 
 import (
 	"context"
@@ -8,28 +8,28 @@ import (
 	"github.com/azurepg/azurepg"
 )
 
-// ahead is how long before its end a token is replaced, so that no connection begins with
+// Ahead is how long before its end a token is replaced, so that no connection begins with
 // one that lasts less. Entra's live for 60 to 90 minutes.
-const ahead = 20 * time.Minute
+const Ahead = 20 * time.Minute
 
-// lifetimes say how long what depends on a token may go on.
-type lifetimes struct {
-	token        time.Duration // lasts at least that long when a connection gets it
-	connection   time.Duration // in the pool; what it is doing then may go on
-	command      time.Duration // the longest time to block, in whole seconds
-	subscription time.Duration // on one connection
+// Lifetimes say how long what depends on a token may go on.
+type Lifetimes struct {
+	Token        time.Duration // lasts at least that long when a connection gets it
+	Connection   time.Duration // in the pool; what it is doing then may go on
+	Command      time.Duration // the longest time to block, in whole seconds
+	Subscription time.Duration // on one connection
 }
 
-// lifetimesOf returns the lifetimes for tokens that live that long. A token of 3,600 s is
+// LifetimesOf returns the Lifetimes for tokens that live that long. A token of 3,600 s is
 // replaced when it has 1,200 s left: a connection lives for 300 s, the command that it then
 // is in takes 60 s at most, and 840 s are left for all that goes slowly.
-func lifetimesOf(token time.Duration) lifetimes {
-	least := min(ahead, token/2) // at half-life, if they are shorter than twice that
-	return lifetimes{
-		token:        least,
-		connection:   least / 4,
-		command:      max(time.Second, min(time.Minute, least/4).Truncate(time.Second)),
-		subscription: least / 4,
+func LifetimesOf(token time.Duration) Lifetimes {
+	least := min(Ahead, token/2) // at half-life, if they are shorter than twice that
+	return Lifetimes{
+		Token:        least,
+		Connection:   least / 4,
+		Command:      max(time.Second, min(time.Minute, least/4).Truncate(time.Second)),
+		Subscription: least / 4,
 	}
 }
 
