@@ -18,7 +18,8 @@ const marker = "# Kept fresh by azurepg passfile: other lines are lost."
 // already. A passfile with other lines may hold the only copy of a password.
 func checkPlace(path string) error {
 	if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
-		return fmt.Errorf("%q is no directory: make it, for the passfile to be written there", filepath.Dir(path))
+		// It is not quoted: a DSN in the wrong place may hold a secret.
+		return errors.New("the directory of the passfile does not exist: make it, for the passfile to be written there")
 	}
 	info, err := os.Lstat(path)
 	switch {

@@ -30,7 +30,7 @@ func TestFilesOfOthersAreLeftAlone(t *testing.T) {
 		{write("similar", marker+" Not.\nh:5432:d:u:HUNTER\n"), "was not written by azurepg passfile"},
 		{dir, "is not a regular file"},
 		{link, "is not a regular file"},
-		{filepath.Join(dir, "none", "pgpass"), "is no directory"},
+		{filepath.Join(dir, "none", "pgpass"), "does not exist"},
 	} {
 		err := checkPlace(test.path)
 		switch {
