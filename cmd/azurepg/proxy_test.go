@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -96,6 +97,29 @@ func TestNoClientHoldsOnToHealth(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestProxyTellsSystemdOnceThatItListens(t *testing.T) {
+	socket := systemd(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	code := make(chan int, 1)
+	go func() {
+		std := &streams{strings.NewReader(""), io.Discard, io.Discard}
+		code <- run(ctx, std, []string{"proxy", "-listen", "tcp:127.0.0.1:0", "host=localhost user=app"})
+	}()
+	buffer := make([]byte, 100)
+	if n, err := socket.Read(buffer); err != nil || string(buffer[:n]) != "READY=1" {
+		t.Errorf("systemd was told %q, %v", buffer[:n], err)
+	}
+	stop()
+	if got := <-code; got != 0 {
+		t.Errorf("exit code %d", got)
+	}
+	_ = socket.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // what was said is there
+	if n, err := socket.Read(buffer); err == nil {
+		t.Errorf("systemd was told once more: %q", buffer[:n])
 	}
 }
 
