@@ -128,7 +128,7 @@ func run(ctx context.Context, std *streams, args []string) int {
 			return c.exec(ctx, std, args[1:])
 		}
 	}
-	fmt.Fprintf(std.err, "azurepg: there is no command %q: azurepg help lists them\n", args[0])
+	fmt.Fprintf(std.err, "azurepg: there is no command %q: azurepg help lists them\n", azurepg.Redact(args[0]))
 	return exitUsage
 }
 

@@ -163,6 +163,9 @@ func TestWrongCommandLineIsOneLineAndExitCode2(t *testing.T) {
 	for _, args := range [][]string{
 		{"doktor"}, {"doctor", "-jsn"}, {"doctor", "host=h", secret}, {"token", "-json=" + secret}, {"token", secret}, {"token", "host=h", "-json"},
 		{"psql", secret}, {"psql", "host=h", "-c", "select 1"}, {"psql", "host=h sslmode=disable"}, {"doctor", secret}, {"help", "nothing"},
+		{secret}, {"help", secret}, {"azure_client_secret=HUNTER2"},
+		{"proxy", "-listen", secret, "host=h"}, {"proxy", "-listen", "host=h azure_client_secret=HUNTER2", "host=h"},
+		{"passfile", "-out", secret, "host=h"}, {"passfile", "-out", "azure_client_secret=HUNTER2/d", "host=h"},
 	} {
 		got := inProcess(t, args...)
 		if got.code != exitUsage || strings.Count(got.err, "\n") != 1 || !strings.HasPrefix(got.err, "azurepg") || strings.Contains(got.err+got.out, "HUNTER2") {

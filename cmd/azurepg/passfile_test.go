@@ -227,6 +227,26 @@ func TestPassfileExitCodes(t *testing.T) {
 	}
 }
 
+// systemd is the socket at which it is told of what is ready.
+func systemd(t *testing.T) *net.UnixConn {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "notify") // the name of a socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	if err := socket.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NOTIFY_SOCKET", filepath.Join(dir, "s"))
+	return socket
+}
+
 // systemd starts what comes after the unit when the file is there.
 func TestPassfileTellsSystemdThatTheFileIsThere(t *testing.T) {
 	azure, err := azurepgtest.New(&azurepgtest.Options{NoPostgres: true})
@@ -235,20 +255,7 @@ func TestPassfileTellsSystemdThatTheFileIsThere(t *testing.T) {
 	}
 	defer azure.Close()
 	p := azure.AddServicePrincipal("shop")
-	dir, err := os.MkdirTemp("", "notify") // the name of a socket must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	if err := socket.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("NOTIFY_SOCKET", filepath.Join(dir, "s"))
+	socket := systemd(t)
 	azure.Entra.Fault(azurepgtest.Hang)
 	message := make(chan string, 1)
 	go func() {

@@ -107,7 +107,6 @@ func (p *proxyFlags) run(ctx context.Context, std *streams, args []string) error
 		}
 		defer end()
 	}
-	notifyReady()
 	now, stop := secondSignal(ctx)
 	defer stop()
 	notifyReady()
@@ -152,14 +151,22 @@ func serveHealth(ctx context.Context, address string, server *proxy.Server, logg
 	if err != nil {
 		return nil, &exitError{exitUsage, errors.New("-health: nothing can listen there: give HOST:PORT of this machine, and a port that is free")}
 	}
-	const patience = 10 * time.Second
-	web := &http.Server{
-		Handler: server.Health(), ReadHeaderTimeout: patience, ReadTimeout: patience, IdleTimeout: 6 * patience,
-		MaxHeaderBytes: 1 << 14, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
+	web := newWeb(server, logger)
 	logger.Info("health", "address", l.Addr().String())
 	go func() { _ = web.Serve(l) }()
 	return func() { _ = web.Close() }, nil
+}
+
+// newWeb returns a server that no client holds on to for more than a minute, whether it
+// says nothing or does not read.
+func newWeb(server *proxy.Server, logger *slog.Logger) *http.Server {
+	const patience = 10 * time.Second
+	return &http.Server{
+		Handler: server.Health(), ReadHeaderTimeout: patience, ReadTimeout: patience,
+		WriteTimeout:   6 * patience, // a login for /readyz included
+		IdleTimeout:    6 * patience,
+		MaxHeaderBytes: 1 << 14, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
 }
 
 // secondSignal returns a context that ends at the first signal after ctx has ended.

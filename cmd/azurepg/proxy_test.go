@@ -2,9 +2,19 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/azurepg/azurepg"
+	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/internal/proxy"
 )
 
 // runProxy is "azurepg proxy" with a command line that cannot work.
@@ -40,6 +50,77 @@ func TestProxyRefusesWhatCannotWork(t *testing.T) {
 func openDirectory(t *testing.T) string {
 	t.Helper()
 	return filepath.Dir(filepath.Dir(t.TempDir())) // that of all tests
+}
+
+// A listener at which one client has come, over a pipe.
+type oneClient struct {
+	conn chan net.Conn
+	done chan struct{}
+}
+
+func (l *oneClient) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conn:
+		return conn, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *oneClient) Close() error   { close(l.done); return nil }
+func (l *oneClient) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestNoClientHoldsOnToHealth(t *testing.T) {
+	for name, says := range map[string]string{
+		"silent": "", "half a request": "GET /livez HT", "reads nothing": "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, err := proxy.New(&azurepg.Config{Hosts: []azurepg.Host{{Name: "localhost"}}, User: "app", Credential: azurepgtest.NewCredential("app")}, proxy.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				client, conn := net.Pipe()
+				l := &oneClient{make(chan net.Conn, 1), make(chan struct{})}
+				l.conn <- conn
+				web := newWeb(server, slog.New(slog.DiscardHandler))
+				go func() { _ = web.Serve(l) }()
+				defer web.Close()
+				if _, err := io.WriteString(client, says); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				_ = client.SetReadDeadline(time.Now().Add(time.Second))
+				if _, err := io.ReadAll(client); err != nil {
+					t.Errorf("it still has its connection: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestProxyTellsSystemdOnceThatItListens(t *testing.T) {
+	socket := systemd(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	code := make(chan int, 1)
+	go func() {
+		std := &streams{strings.NewReader(""), io.Discard, io.Discard}
+		code <- run(ctx, std, []string{"proxy", "-listen", "tcp:127.0.0.1:0", "host=localhost user=app"})
+	}()
+	buffer := make([]byte, 100)
+	if n, err := socket.Read(buffer); err != nil || string(buffer[:n]) != "READY=1" {
+		t.Errorf("systemd was told %q, %v", buffer[:n], err)
+	}
+	stop()
+	if got := <-code; got != 0 {
+		t.Errorf("exit code %d", got)
+	}
+	_ = socket.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // what was said is there
+	if n, err := socket.Read(buffer); err == nil {
+		t.Errorf("systemd was told once more: %q", buffer[:n])
+	}
 }
 
 func TestProxyHelpNamesEveryFlag(t *testing.T) {

@@ -17,6 +17,7 @@ func psqlEnvironment(cfg *azurepg.Config, login azurepg.Login, environ []string,
 	hidden := secretsOf(cfg, environ)
 	env := slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		name, value, _ := strings.Cut(kv, "=")
+		name = strings.ToUpper(name) // Windows knows no case in them
 		return isLibpqs(name) || slices.Contains(secretVariables, name) || holdsOneOf(value, hidden)
 	})
 	for _, set := range psqlSettings(cfg, login, roots) {
@@ -41,7 +42,7 @@ var secretVariables = []string{"AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_
 func secretsOf(cfg *azurepg.Config, environ []string) []string {
 	secrets := []string{string(cfg.ClientSecret), string(cfg.ClientCertificatePassword)}
 	for _, kv := range environ {
-		if name, value, _ := strings.Cut(kv, "="); slices.Contains(secretVariables, name) {
+		if name, value, _ := strings.Cut(kv, "="); slices.Contains(secretVariables, strings.ToUpper(name)) {
 			secrets = append(secrets, value)
 		}
 	}

@@ -132,8 +132,8 @@ func TestEnvironmentOfPsqlIsTheConfigsAndHoldsNoOtherSecret(t *testing.T) {
 		SSLMinVersion: "TLSv1.3", SSLNegotiation: "direct", ConnectTimeout: 1500 * time.Millisecond, TargetSessionAttrs: "primary",
 		RuntimeParams: map[string]string{"application_name": "n", "search_path": `a\b c`, "options": "-c x=y"}, ClientSecret: "of-the~DSN", ClientCertificatePassword: "of-the-file",
 	}
-	environ := []string{"PATH=/bin", "PSQLRC=/rc", "PG_COLOR=auto", "PGSERVICE=s", "PGPASSFILE=f", "PGREQUIRESSL=1", "PGSSLCRL=x", "PGHOST=other", "PGOPTIONS=-c a=b",
-		"AZURE_CLIENT_ID=id", "AZURE_CLIENT_SECRET=of-the-variable", "AZURE_PASSWORD=p", "IDENTITY_HEADER=h", "MSI_SECRET=m",
+	environ := []string{"PATH=/bin", "PSQLRC=/rc", "PG_COLOR=auto", "PGSERVICE=s", "PGPASSFILE=f", "PGREQUIRESSL=1", "PGSSLCRL=x", "PGHOST=other", "PGOPTIONS=-c a=b", "PgService=s",
+		"AZURE_CLIENT_ID=id", "AZURE_CLIENT_SECRET=of-the-variable", "AZURE_PASSWORD=p", "IDENTITY_HEADER=h", "MSI_SECRET=m", "Azure_Client_Secret=of-windows", "LOWER=of-windows",
 		"DATABASE_URL=postgres://h/d?azure_client_secret=of-the%7EDSN", "OTHER=x of-the-variable x", "FILE_PASSWORD=of-the-file", "ODD=%zz"}
 	got := psqlEnvironment(cfg, azurepg.Login{User: "u", Password: "token"}, environ, "/roots")
 	want := []string{"PATH=/bin", "PSQLRC=/rc", "PG_COLOR=auto", "AZURE_CLIENT_ID=id", "ODD=%zz",

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // marker is the first line of every file that this package writes, by which it knows its
@@ -18,7 +19,8 @@ const marker = "# Kept fresh by azurepg passfile: other lines are lost."
 // already. A passfile with other lines may hold the only copy of a password.
 func checkPlace(path string) error {
 	if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
-		return fmt.Errorf("%q is no directory: make it, for the passfile to be written there", filepath.Dir(path))
+		// It is not quoted: a DSN in the wrong place may hold a secret.
+		return errors.New("the directory of the passfile does not exist: make it, for the passfile to be written there")
 	}
 	info, err := os.Lstat(path)
 	switch {
@@ -45,27 +47,37 @@ func checkPlace(path string) error {
 // replace writes content beside path and renames it, so that a client reads the old file
 // or the new one. It returns what was written, to be known again.
 func replace(path, content string) (os.FileInfo, error) {
-	beside := path + ".new" // always the same, so that a crash leaves no more than one behind
-	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	dir, beside := filepath.Dir(path), "."+filepath.Base(path)+".azurepg-"
+	removeLeftovers(dir, beside)
+	// It has mode 0600: libpq takes no passfile that others may read. Its name is its own,
+	// as another process may write the same passfile at the same time.
+	f, err := os.CreateTemp(dir, beside+"*")
+	if err != nil {
 		return nil, err
 	}
-	written, err := create(beside, content)
+	written, err := fill(f, content)
 	if err == nil {
-		err = os.Rename(beside, path)
+		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(beside)
+		_ = os.Remove(f.Name())
 		return nil, err
 	}
 	return written, nil
 }
 
-// create writes a file that nobody else may read: libpq takes no other passfile.
-func create(name, content string) (_ os.FileInfo, err error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
+// removeLeftovers removes what crashes have left behind: what is older than any write takes.
+func removeLeftovers(dir, prefix string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if info, err := e.Info(); strings.HasPrefix(e.Name(), prefix) && err == nil && time.Since(info.ModTime()) > time.Minute {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
 	}
+}
+
+// fill writes content into f and closes it.
+func fill(f *os.File, content string) (_ os.FileInfo, err error) {
 	defer func() {
 		if closed := f.Close(); err == nil {
 			err = closed

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestFilesOfOthersAreLeftAlone(t *testing.T) {
@@ -30,7 +31,7 @@ func TestFilesOfOthersAreLeftAlone(t *testing.T) {
 		{write("similar", marker+" Not.\nh:5432:d:u:HUNTER\n"), "was not written by azurepg passfile"},
 		{dir, "is not a regular file"},
 		{link, "is not a regular file"},
-		{filepath.Join(dir, "none", "pgpass"), "is no directory"},
+		{filepath.Join(dir, "none", "pgpass"), "does not exist"},
 	} {
 		err := checkPlace(test.path)
 		switch {
@@ -85,15 +86,19 @@ func TestReadersSeeTheOldFileOrTheNewOne(t *testing.T) {
 }
 
 // What a crash left half done, readable for others even, does not get in the way.
-func TestLeftoverOfACrashIsReplaced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "pgpass")
-	if err := os.WriteFile(path+".new", []byte("half"), 0o644); err != nil {
+func TestLeftoverOfACrashIsRemoved(t *testing.T) {
+	dir := t.TempDir()
+	path, beside := filepath.Join(dir, "pgpass"), filepath.Join(dir, ".pgpass.azurepg-1")
+	if err := os.WriteFile(beside, []byte("half"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(beside, time.Time{}, time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := replace(path, "whole"); err != nil {
 		t.Fatal(err)
 	}
-	if files, mode := namesIn(t, filepath.Dir(path)), modeOf(t, path); len(files) != 1 || mode != 0o600 {
+	if files, mode := namesIn(t, dir), modeOf(t, path); len(files) != 1 || mode != 0o600 {
 		t.Errorf("files %q, mode %o", files, mode)
 	}
 }

@@ -92,7 +92,7 @@ func (p *Passfile) Keep(ctx context.Context) {
 		done()
 		if err := p.write(); err != nil {
 			p.failures++
-			p.log.Error("azurepg: passfile not written, the old one stays", "file", p.path, "error", err.Error())
+			p.log.Error("azurepg: passfile not written, what is there stays", "file", p.path, "error", err.Error())
 		}
 	}
 }
@@ -133,6 +133,9 @@ func (p *Passfile) write() error {
 		return err
 	}
 	if sum := sha256.Sum256([]byte(content)); sum != p.content || isGone(p.path) {
+		if err := checkPlace(p.path); err != nil {
+			return err
+		}
 		written, err := replace(p.path, content)
 		if err != nil {
 			return err

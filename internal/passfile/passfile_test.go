@@ -188,6 +188,32 @@ func TestFileThatIsGoneOrCannotBeWrittenComesBack(t *testing.T) {
 	})
 }
 
+// What takes the passfile's place is another's, and stays.
+func TestFileOfAnotherStaysAtTheNextRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keep(t, time.Hour)
+		const theirs = "h:5432:d:u:HUNTER\n"
+		if err := os.WriteFile(k.path, []byte(theirs), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if content, err := os.ReadFile(k.path); err != nil || string(content) != theirs {
+			t.Errorf("the file of another is lost: %v", err)
+		}
+		if said := k.log.String(); !strings.Contains(said, "was not written by azurepg passfile") || strings.Contains(said, "HUNTER") {
+			t.Errorf("the log does not tell:\n%s", said)
+		}
+		if err := os.Remove(k.path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(longestPause + time.Second)
+		if _, left := k.token(); left < 4*time.Minute {
+			t.Errorf("the token in the file ends in %v", left)
+		}
+	})
+}
+
 // A DSN whose identity is broken does not keep the tokens of another from being renewed.
 func TestBrokenIdentityHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -204,6 +204,17 @@ func TestAServerCannotRepeatTheTokenToTheClient(t *testing.T) {
 	}
 }
 
+// Nor where it is asked which session it gives.
+func TestAServerCannotRepeatTheTokenWhenItIsAsked(t *testing.T) {
+	const token = "HUNTER2 of no form that is known"
+	said, _ := (&pgproto3.ErrorResponse{Severity: "ERROR", Code: "XX000", Message: "no " + token}).Encode(nil)
+	l := &login{conn: &duplex{Reader: bytes.NewReader(said)}, token: token}
+	_, err := l.ask("show transaction_read_only")
+	if err == nil || strings.Contains(err.Error(), "HUNTER2") {
+		t.Errorf("got %v; want an error without the token", err)
+	}
+}
+
 // failedAt is why none of the hosts would do that said these errors.
 func failedAt(t *testing.T, errs ...error) *hostlist.Failed {
 	t.Helper()

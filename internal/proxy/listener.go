@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -34,7 +33,8 @@ func Listen(ctx context.Context, address string, beyond bool) (net.Listener, err
 		}
 		return new(net.ListenConfig).Listen(ctx, "tcp", where) // with TCP keep-alive, as Go has it
 	}
-	return nil, fmt.Errorf("%q is no address to listen at: unix:PATH or tcp:127.0.0.1:PORT", cut(address))
+	// It is not quoted: a DSN in the wrong place may hold a secret.
+	return nil, errors.New("that is no address to listen at: unix:PATH or tcp:127.0.0.1:PORT")
 }
 
 // loopback returns the address to listen at if it is of the loopback interface.

@@ -42,7 +42,10 @@ func listenUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := openDir(filepath.Dir(path))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, plainError(err)
+	}
+	dir, err := lockDir(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +68,18 @@ func listenUnix(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, errors.Join(plainError(err), l.Close())
 	}
-	return &unixListener{l, path, sync.OnceValue(func() error { return errors.Join(l.Close(), removeOwn(path, made)) })}, nil
+	return &unixListener{l, path, sync.OnceValue(func() error { return errors.Join(retire(path, made), l.Close()) })}, nil
+}
+
+// retire removes the socket that made is of while it still listens: so nobody takes it for
+// dead and puts a new one in its place between the look at it and its removal.
+func retire(path string, made os.FileInfo) error {
+	dir, err := lockDir(filepath.Dir(path))
+	if err != nil {
+		return removeOwn(path, made) // nobody else starts in such a directory
+	}
+	defer func() { _ = dir.Close() }() // and with it the lock
+	return removeOwn(path, made)
 }
 
 func socketPath(path string) (string, error) {
@@ -85,12 +99,9 @@ func socketPath(path string) (string, error) {
 	return path, nil
 }
 
-// openDir makes the directory if it is missing, and locks it: of two proxies that start
-// or end here at the same time, one waits.
-func openDir(name string) (*os.File, error) {
-	if err := os.MkdirAll(name, 0o700); err != nil {
-		return nil, plainError(err)
-	}
+// lockDir locks a directory that is closed to others: of two proxies that start or end
+// here at the same time, one waits.
+func lockDir(name string) (*os.File, error) {
 	dir, err := os.Open(name)
 	if err != nil {
 		return nil, plainError(err)

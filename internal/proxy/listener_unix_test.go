@@ -160,6 +160,30 @@ func TestOfManyThatStartAtOnceOneListens(t *testing.T) {
 	}
 }
 
+// While the old proxy ends the new one tries until it is let.
+func TestASuccessorKeepsItsSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pg", "sock")
+	for range 300 {
+		old, err := listenAt(t, "unix:"+path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ending sync.WaitGroup
+		ending.Go(func() { _ = old.Close() })
+		var l net.Listener
+		for l == nil {
+			l, _ = listenAt(t, "unix:"+path)
+		}
+		ending.Wait()
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatalf("the successor's socket is gone: %v", err)
+		}
+		_ = conn.Close()
+		_ = l.Close()
+	}
+}
+
 func TestPathsThatCannotBe(t *testing.T) {
 	for path, says := range map[string]string{
 		"": "takes the path", "@abstract": "takes the path", filepath.Join(t.TempDir(), strings.Repeat("x", 110)): "no more than",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,10 +18,13 @@ type session struct {
 
 	fromServer, fromClient frames // each of the goroutine that reads there
 
-	// unanswered counts the messages that the server answers with ReadyForQuery, less
-	// those answers. A Sync within a COPY has no answer: it makes the count too large, and
-	// the session passes for busy.
+	// unanswered counts what the server answers with ReadyForQuery, less those answers: a
+	// query, a function call, and a pipeline from its first message on. A Sync within a
+	// COPY has no answer: it makes the count too large, and the session passes for busy.
 	unanswered atomic.Int64
+	// inPipeline: its Sync is still to come. It is of the goroutine that reads from the
+	// client.
+	inPipeline bool
 	status     atomic.Uint32 // of the transaction: I, T or E, as the server last said
 	active     atomic.Int64  // when bytes last went through, in Unix nanoseconds
 
@@ -163,7 +167,14 @@ func (x *session) pass(dst net.Conn, p []byte, f *frames, counted ...*atomic.Uin
 
 func (x *session) clientSaid(kind, _ byte) {
 	const sync, functionCall = 'S', 'F'
-	if kind == msgQuery || kind == sync || kind == functionCall {
+	const pipelined = "PBDECH" // Parse, Bind, Describe, Execute, Close, Flush
+	switch {
+	case kind == sync && x.inPipeline:
+		x.inPipeline = false
+	case kind == msgQuery || kind == sync || kind == functionCall:
+		x.unanswered.Add(1)
+	case !x.inPipeline && strings.IndexByte(pipelined, kind) >= 0:
+		x.inPipeline = true
 		x.unanswered.Add(1)
 	}
 }

@@ -101,7 +101,7 @@ func (b *base) try(ctx context.Context, l azurepg.Login, host, session string) (
 	in := &login{conn: conn, token: string(l.Password)}
 	err = in.run(l.User, r.database, merged(b.params, r.params))
 	if err == nil {
-		err = hostlist.CheckSession(session, func(query string) (string, error) { return ask(conn, query) })
+		err = hostlist.CheckSession(session, in.ask)
 	}
 	if !stop() && err == nil { // the deadline may have been set after the last answer
 		err = attempt.Err()
