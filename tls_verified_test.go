@@ -50,6 +50,12 @@ func TestOnlyWhatTheHandshakeVerifiedNeedsNoSecondLook(t *testing.T) {
 	if err := f.verify(other); err == nil {
 		t.Error("the certificates of another connection were not verified")
 	}
+	handshake()
+	resumed := state // a session shares its certificates with the one that it resumes
+	resumed.DidResume = true
+	if err := f.verify(resumed); err == nil {
+		t.Error("a resumed session was not verified by itself")
+	}
 	refusing := f.config(distrusting.Config(name), Host{Name: name})
 	if err := refusing.VerifyConnection(other); err == nil {
 		t.Fatal("a certificate of an authority that is not trusted is verified")
