@@ -27,7 +27,7 @@ func TestExpiryIsReportedOnceAt30And7And1DaysAndAtTheEnd(t *testing.T) {
 		want string
 	}{
 		{365 * day, "[719h 167h 23h 0s]"},
-		{30 * day, "[167h 23h 0s]"}, // a mark beyond half of the life says nothing
+		{30 * day, "[167h 23h 0s]"},                // a mark beyond half of the life says nothing
 		{30*day + 30*time.Second, "[167h 23h 0s]"}, // as authorities issue them: from a little before now
 		{day + 30*time.Second, "[0s]"},
 	} {
