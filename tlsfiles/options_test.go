@@ -83,7 +83,7 @@ func TestModesAreKnownByTheNamesOfLibpqAndPython(t *testing.T) {
 		tlsfiles.VerifyCA:   {"verify-ca"},
 		tlsfiles.Require:    {"require"},
 		tlsfiles.None:       {"none", "CERT_NONE", "ssl.CERT_NONE"},
-		"":                  {"disable", "allow", "prefer", "verify_full", "true", "1", "cert_", "SECRET"},
+		"":                  {"disable", "allow", "prefer", "verify_full", "true", "1", "false", "0", "no", "off", "cert_", "SECRET"},
 	} {
 		for _, name := range names {
 			got, err := tlsfiles.ParseMode(name)
