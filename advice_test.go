@@ -1,6 +1,7 @@
 package azurepg
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,6 +21,8 @@ func TestAdviceIsThatOfTheErrorOrOfTheTables(t *testing.T) {
 		{"refused", &AuthError{Advice: "role advice", err: errors.New("x"), noToken: noToken}, "role advice"},
 		{"no token", noToken, "token advice"},
 		{"no token, wrapped", fmt.Errorf("x: %w", noToken), "token advice"},
+		{"no token for a setting", &TokenError{detail: "azure_client_id: give one", cause: dsnErrorf("azure_client_id", "give one")}, "give one"},
+		{"no token in time", &TokenError{detail: "x", cause: context.DeadlineExceeded}, ""},
 		{"a setting", dsnErrorf("sslmode", "use another"), "use another"},
 		{"TLS", &tlsError{advice: "tls advice", err: errors.New("connection refused")}, "tls advice"},
 		{"a connect", &loginError{text: "x: y", advice: "connect advice", err: errors.New("no such host")}, "connect advice"},

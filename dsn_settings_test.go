@@ -38,6 +38,8 @@ func TestSettingsSayWhereEachCameFrom(t *testing.T) {
 			"AZURE_AUTHORITY_HOST": "https://login.example.com", "AZURE_MANAGED_IDENTITY_OBJECT_ID": "o"},
 			want: []string{"azure_client_id=id (AZURE_CLIENT_ID)", "azure_client_secret=[redacted] (AZURE_CLIENT_SECRET)", "azure_federated_token_file=f (AZURE_FEDERATED_TOKEN_FILE)",
 				"AZURE_AUTHORITY_HOST=https://login.example.com (AZURE_AUTHORITY_HOST)"}, not: []string{"azure_managed_identity_object_id"}},
+		{name: "a secret where none belongs", dsn: "host=h", env: map[string]string{"AZURE_AUTHORITY_HOST": "https://u:HUNTER2@login.example.com"},
+			want: []string{"AZURE_AUTHORITY_HOST=https://u:[redacted]@login.example.com (AZURE_AUTHORITY_HOST)"}},
 		{name: "variables of one credential", dsn: "host=h azure_credential=client_secret azure_client_id=mine", env: map[string]string{"AZURE_CLIENT_ID": "id", "AZURE_TENANT_ID": "t", "AZURE_FEDERATED_TOKEN_FILE": "f"},
 			want: []string{"azure_client_id=mine (DSN)", "azure_tenant_id=t (AZURE_TENANT_ID)", "azure_credential=client_secret (DSN)"}, not: []string{"azure_federated_token_file"}},
 		{name: "no variable is read", dsn: "host=h azure_credential=managed_identity", env: map[string]string{"AZURE_CLIENT_ID": "id"}, not: []string{"azure_client_id"}},

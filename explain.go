@@ -44,10 +44,12 @@ func Advice(err error) string {
 		return ""
 	case errors.As(err, &refused):
 		return refused.Advice
-	case errors.As(err, &noToken):
+	case errors.As(err, &noToken) && noToken.Advice != "":
 		return noToken.Advice
-	case errors.As(err, &setting):
+	case errors.As(err, &setting): // also that for which there is no token
 		return setting.Err.Error()
+	case noToken != nil:
+		return ""
 	case errors.As(err, &noTLS):
 		return noTLS.advice
 	case errors.As(err, &failed):

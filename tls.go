@@ -31,8 +31,8 @@ type floor struct {
 	timeout time.Duration   // for one dial; zero: none
 
 	// verified are the certificates that a handshake by one of configs has last
-	// verified by roots, until check has looked: those of that connection alone have
-	// the same memory.
+	// verified by roots, until check has looked: those of that connection alone, and of
+	// sessions that resume it, have the same memory.
 	verified atomic.Pointer[*x509.Certificate]
 }
 
@@ -193,7 +193,7 @@ func (f *floor) check(state tls.ConnectionState) error {
 // verify verifies the certificate by the file of sslrootcert, as the mode demands and
 // for one of the hosts, unless the handshake has just done so.
 func (f *floor) verify(state tls.ConnectionState) (err error) {
-	if f.verified.CompareAndSwap(&state.PeerCertificates[0], nil) {
+	if !state.DidResume && f.verified.CompareAndSwap(&state.PeerCertificates[0], nil) {
 		return nil
 	}
 	for _, t := range f.configs {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -50,6 +51,12 @@ func TestOnlyWhatTheHandshakeVerifiedNeedsNoSecondLook(t *testing.T) {
 	if err := f.verify(other); err == nil {
 		t.Error("the certificates of another connection were not verified")
 	}
+	handshake()
+	resumed := state // a session shares its certificates with the one that it resumes
+	resumed.DidResume = true
+	if err := f.verify(resumed); err == nil {
+		t.Error("a resumed session was not verified by itself")
+	}
 	refusing := f.config(distrusting.Config(name), Host{Name: name})
 	if err := refusing.VerifyConnection(other); err == nil {
 		t.Fatal("a certificate of an authority that is not trusted is verified")
@@ -67,4 +74,25 @@ func rootsIn(t *testing.T, file string) *tlsfiles.Files {
 		t.Fatal(err)
 	}
 	return files
+}
+
+// A host of Azure raises sslmode before this is asked; were that to fail, this would not.
+func TestFloorOfAzureNeverDoesWithoutVerification(t *testing.T) {
+	unverified := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}
+	for azure, want := range map[bool]bool{true: false, false: true} {
+		f := &floor{mode: sslRequire, azure: azure, configs: []*tls.Config{unverified}}
+		if err := f.checkStatic(); want != (err == nil) || err != nil && !errors.Is(err, ErrInsecureTLS) {
+			t.Errorf("azure = %v: got %v", azure, err)
+		}
+	}
+}
+
+// What belongs to an attempt lives as long as its connection, and the token must not.
+func TestTokenIsGoneFromTheMemoryOfAnAttemptThatIsOver(t *testing.T) {
+	a := new(pgxBase).newAttempt(Login{Password: "THE-TOKEN"})
+	token := a.token
+	a.end()
+	if *token != "" || a.token != nil {
+		t.Error("the token is kept")
+	}
 }

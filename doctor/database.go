@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 )
@@ -96,7 +98,7 @@ func (x *examination) lookAtServer(ctx context.Context, s *Step) error {
 		s.warn("the server is a standby and takes no writes", "if the program writes, name all servers of the cluster in host and set target_session_attrs=read-write")
 	}
 	number := func(name string) int { n, _ := strconv.Atoi(found[name]); return n }
-	if used, all := number("connections"), number("max_connections")-number("reserved_connections"); 10*used >= 9*all {
+	if used, all := number("connections"), number("max_connections")-number("reserved_connections"); all > 0 && 10*used >= 9*all {
 		s.warn(fmt.Sprintf("%d of %d connections are in use", used, all), "lower SetMaxOpenConns, or the number of processes; raise max_connections, or use PgBouncer on port 6432")
 	}
 	return nil
@@ -110,6 +112,9 @@ func (x *examination) compareClock(ctx context.Context, s *Step) error {
 		return err
 	}
 	took := time.Since(start)
+	if century := 100 * 365 * 24 * time.Hour; !(math.Abs(seconds-float64(start.Unix())) < century.Seconds()) { // NaN too
+		return errors.New("the server's clock cannot be read")
+	}
 	s.addClock("the server", time.UnixMicro(int64(seconds*1e6)).Sub(start.Add(took/2)))
 	return nil
 }

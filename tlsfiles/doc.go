@@ -48,6 +48,6 @@
 //
 // A certificate that ends within 30 days, within 7 and within 1 is reported once
 // each time, and once more when it has ended: with a warning, and to
-// Options.OnExpiry. That is looked at when it is used. Watched are the client
-// certificate and, with a CAFile, the certificates that a verified server stands on.
+// Options.OnExpiry. Of these times those beyond half of its life are left out. That is
+// looked at when it is used. Watched are the client certificate and, with a CAFile, the certificates that a verified server stands on.
 package tlsfiles

@@ -36,11 +36,12 @@ func (w *expiryWatch) look(name string, cert *x509.Certificate) {
 	}
 }
 
-// markOf returns the mark that has been reached. One that is not shorter than the
-// whole life of the certificate says nothing.
+// markOf returns the mark that has been reached. One that is more than half the life of
+// the certificate says nothing: short-lived ones are renewed later, and would be reported
+// each time. A life is longer than was asked for, since it begins a little before now.
 func markOf(left, life time.Duration) (time.Duration, bool) {
 	for _, mark := range marks {
-		if left <= mark && mark < life {
+		if left <= mark && 2*mark <= life {
 			return mark, true
 		}
 	}

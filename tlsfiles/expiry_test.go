@@ -27,8 +27,9 @@ func TestExpiryIsReportedOnceAt30And7And1DaysAndAtTheEnd(t *testing.T) {
 		want string
 	}{
 		{365 * day, "[719h 167h 23h 0s]"},
-		{30 * day, "[167h 23h 0s]"}, // a mark that is as long as the whole life says nothing
-		{day, "[0s]"},
+		{30 * day, "[167h 23h 0s]"},                // a mark beyond half of the life says nothing
+		{30*day + 30*time.Second, "[167h 23h 0s]"}, // as authorities issue them: from a little before now
+		{day + 30*time.Second, "[0s]"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ca := newAuthority(t, "ca")

@@ -21,7 +21,7 @@ func TestKeyFilesOthersCanReadAreRefused(t *testing.T) {
 	for _, row := range []struct {
 		mode    fs.FileMode
 		allowed bool
-	}{{0o600, true}, {0o400, true}, {0o640, os.Getuid() == 0}, {0o660, false}, {0o644, false}, {0o604, false}, {0o601, false}} {
+	}{{0o600, true}, {0o400, true}, {0o640, os.Getuid() == 0}, {0o440, os.Getuid() == 0}, {0o660, false}, {0o644, false}, {0o604, false}, {0o601, false}} {
 		if err := os.Chmod(opts.KeyFile, row.mode); err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestModesAreKnownByTheNamesOfLibpqAndPython(t *testing.T) {
 		tlsfiles.VerifyCA:   {"verify-ca"},
 		tlsfiles.Require:    {"require"},
 		tlsfiles.None:       {"none", "CERT_NONE", "ssl.CERT_NONE"},
-		"":                  {"disable", "allow", "prefer", "verify_full", "true", "1", "cert_", "SECRET"},
+		"":                  {"disable", "allow", "prefer", "verify_full", "true", "1", "false", "0", "no", "off", "cert_", "SECRET"},
 	} {
 		for _, name := range names {
 			got, err := tlsfiles.ParseMode(name)

@@ -222,6 +222,35 @@ func TestSwappedSymbolicLinkIsTakenUp(t *testing.T) {
 	}
 }
 
+// A file that is written again in place, long after the last time and with the same
+// size, has another time and no other sign.
+func TestRewriteOfAnOldFileIsSeenByItsTime(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	s := serve(t, ca.issue(t), ca)
+	dir := t.TempDir()
+	pairs := sameSize(t, ca)
+	put := func(pair issued) {
+		t.Helper()
+		putSettled(t, dir, map[string][]byte{"tls.crt": certPEM(pair.cert), "tls.key": pair.keyPEM(t)})
+	}
+	put(pairs[0])
+	config := mustNew(t, tlsfiles.Options{CAFile: write(t, dir, "ca.crt", certPEM(ca.cert)), CertFile: filepath.Join(dir, "tls.crt"),
+		KeyFile: filepath.Join(dir, "tls.key")}).Config("localhost")
+	put(pairs[1])
+	later := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	for _, name := range []string{"tls.crt", "tls.key"} {
+		if err := os.Chtimes(filepath.Join(dir, name), later, later); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.greet(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if !s.clients.Load().Equal(pairs[1].cert) {
+		t.Error("the old certificate was shown")
+	}
+}
+
 // A file that is written again in place, with the same size and the same time, cannot
 // be told from the outside; while its time is near it is read anyway.
 func TestRewriteWithinTheSameSecondIsSeen(t *testing.T) {

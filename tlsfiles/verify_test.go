@@ -183,6 +183,22 @@ func TestUnverifiedNeedsCodeThatSaysSo(t *testing.T) {
 	}
 }
 
+// As in libpq, a file of authorities makes more of require, whatever else code allows.
+func TestRequireWithAFileOfAuthoritiesVerifies(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	file := write(t, t.TempDir(), "ca.crt", certPEM(ca.cert))
+	right, wrong := serve(t, ca.issue(t), nil), serve(t, newAuthority(t, "other").issue(t), nil)
+	for _, allowed := range []bool{false, true} {
+		config := mustNew(t, tlsfiles.Options{Mode: tlsfiles.Require, CAFile: file, AllowUnverified: allowed}).Config("redis.example.com")
+		if err := right.greet(t.Context(), config); err != nil {
+			t.Errorf("AllowUnverified = %v: %v", allowed, err)
+		}
+		if err := wrong.greet(t.Context(), config); !errors.As(err, new(x509.UnknownAuthorityError)) {
+			t.Errorf("AllowUnverified = %v: got %v; want the authority refused", allowed, err)
+		}
+	}
+}
+
 func TestLineSaysWhatStandsOnceForEachCombination(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	s := serve(t, ca.issue(t), nil)

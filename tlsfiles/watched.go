@@ -36,21 +36,22 @@ func (w *watched[T]) first() error {
 }
 
 // get returns the last value that was good. It takes no lock: whoever finds the files
-// changed reads them, and if somebody else was faster looks again.
+// changed reads them, and the first one's reading stays.
 func (w *watched[T]) get() T {
-	for {
-		old := w.last.Load()
-		if old.err == nil && w.unchanged(old.looks) {
-			return old.value
-		}
-		next := w.read(old)
-		if w.last.CompareAndSwap(old, next) {
-			if next.err == nil || old.err == nil || old.err.Error() != next.err.Error() {
-				logChange(w.logger, w.files, next.fresh, next.err)
-			}
-			return next.value
-		}
+	old := w.last.Load()
+	if old.err == nil && w.unchanged(old.looks) {
+		return old.value
 	}
+	next := w.read(old)
+	switch {
+	case w.last.CompareAndSwap(old, next):
+		if next.err == nil || old.err == nil || old.err.Error() != next.err.Error() {
+			logChange(w.logger, w.files, next.fresh, next.err)
+		}
+	case next.err != nil: // somebody was faster, and may have found something better
+		return w.last.Load().value
+	}
+	return next.value
 }
 
 // unchanged reports whether the files surely hold what they did.
