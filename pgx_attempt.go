@@ -38,10 +38,11 @@ type attempt struct {
 	mu      sync.Mutex // guards what follows
 	token   *Secret    // nil: the attempt is over
 	config  *pgconn.Config
-	spare   *hostLogin // for the first host; nil: in use
-	current *hostLogin // the one whose password is in config
-	refused bool       // a host refused the login: no other one gets the token
-	sent    bool       // and it had the token by then
+	owner   *pgconn.Config // of the one connect that this attempt is for; nil: none yet
+	spare   *hostLogin     // for the first host; nil: in use
+	current *hostLogin     // the one whose password is in config
+	refused bool           // a host refused the login: no other one gets the token
+	sent    bool           // and it had the token by then
 }
 
 // hooks are the user's hooks in pgx's config, called after ours.
@@ -105,7 +106,10 @@ func armedBy(cc *pgx.ConnConfig) *attempt {
 	return a
 }
 
-var errOtherHost = errors.New("not asked: another host has refused the login")
+var (
+	errOtherHost    = errors.New("not asked: another host has refused the login")
+	errOtherConnect = errors.New("what BeforeConnect has set is good for one connect: call it again for the next")
+)
 
 // dial is also pgx's way to cancel a query, long after the login.
 func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -164,6 +168,12 @@ func (a *attempt) afterNetConnect(ctx context.Context, config *pgconn.Config, co
 	demandPassword(config) // what the hook may have changed
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.owner == nil {
+		a.owner = config
+	}
+	if a.owner != config { // its token could not be taken back
+		return conn, errOtherConnect
+	}
 	if a.token != nil {
 		config.Password = string(*a.token)
 		a.config, a.current = config, login

@@ -21,7 +21,8 @@ import (
 // gone when the login is over. The other settings and hooks of cc stay.
 //
 // Unlike Connect it cannot log in a second time: if the server refuses the
-// token, this connect fails and the next one has a new token. Hooks that are set
+// token, this connect fails and the next one has a new token. What it sets is good for
+// one connect: call it again for the next. Hooks that are set
 // on cc afterwards take the place of azurepg's: call BeforeConnect last.
 func (c *Connector) BeforeConnect(ctx context.Context, cc *pgx.ConnConfig) error {
 	if c.pgx == nil {
