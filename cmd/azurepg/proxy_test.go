@@ -52,6 +52,17 @@ func openDirectory(t *testing.T) string {
 	return filepath.Dir(filepath.Dir(t.TempDir())) // that of all tests
 }
 
+func TestLogOfTheProxyHidesSecrets(t *testing.T) {
+	for _, json := range []bool{false, true} {
+		var said bytes.Buffer
+		logger := (&proxyFlags{json: json}).logger(&streams{err: &said})
+		logger.Warn("login failed", "error", "at postgres://u:HUNTER2@h/d")
+		if text := said.String(); !strings.Contains(text, "login failed") || strings.Contains(text, "HUNTER2") {
+			t.Errorf("json %v: it says %s", json, text)
+		}
+	}
+}
+
 // A listener at which one client has come, over a pipe.
 type oneClient struct {
 	conn chan net.Conn

@@ -75,6 +75,38 @@ func TestADirectoryOpenToOthersIsRefused(t *testing.T) {
 	}
 }
 
+func TestWhatIsOfAnotherUserIsRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file to another user")
+	}
+	dir := filepath.Join(t.TempDir(), "pg")
+	path := filepath.Join(dir, "sock")
+	dead, err := listenAt(t, "unix:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+".kept"); err != nil {
+		t.Fatal(err)
+	}
+	_ = dead.Close() // and leaves what is not at path
+	if err := os.Rename(path+".kept", path); err != nil {
+		t.Fatal(err)
+	}
+	const nobody = 65534
+	if err := os.Chown(path, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenAt(t, "unix:"+path); err == nil || !strings.Contains(err.Error(), "no socket of this user") {
+		t.Errorf("the socket: got %v", err)
+	}
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenAt(t, "unix:"+filepath.Join(dir, "other")); err == nil || !strings.Contains(err.Error(), "open to others") {
+		t.Errorf("the directory: got %v", err)
+	}
+}
+
 func TestASocketThatIsDeadIsReplacedAndNothingElse(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "pg")
 	if err := os.Mkdir(dir, 0o700); err != nil {
