@@ -18,8 +18,8 @@ require (
 	github.com/jmoiron/sqlx v1.4.0 // sqlx
 	github.com/lib/pq v1.12.3 // its StringArray, which pgx reads and writes too
 	github.com/pressly/goose/v3 v3.27.0 // goose; the newest that does not need a newer Go
-	github.com/rabbitmq/amqp091-go v1.16.0 // rabbitmq
-	github.com/redis/go-redis/v9 v9.22.0 // redis; the newest that does not need a newer Go
+	github.com/rabbitmq/amqp091-go v1.16.0 // rabbitmq, celery-worker
+	github.com/redis/go-redis/v9 v9.22.0 // redis, celery-worker; the newest that does not need a newer Go
 	github.com/riverqueue/river v0.44.1 // river; the newest that does not need a newer Go
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.44.1 // its driver for pgxpool
 	github.com/uptrace/bun v1.3.0 // the ORM of quickstart, and bun
@@ -28,7 +28,7 @@ require (
 	github.com/zclconf/go-cty v1.16.3 // aks: the values in them
 	go.opentelemetry.io/otel v1.46.0 // otelsql: attributes
 	go.opentelemetry.io/otel/sdk v1.46.0 // otelsql: a tracer
-	gopkg.in/yaml.v3 v3.0.1 // aks: its test reads the manifests
+	gopkg.in/yaml.v3 v3.0.1 // internal/manifest: tests of aks and celery-python read theirs
 	gorm.io/driver/postgres v1.6.3 // gorm's PostgreSQL dialect
 	gorm.io/gorm v1.31.2 // gorm
 )

@@ -56,7 +56,7 @@ func execute(t *testing.T, env []string) (stdout, stderr string, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program)
 	var out, errs bytes.Buffer
@@ -147,7 +147,7 @@ func TestFederatedTokenFileIsReplacedWhileTheProgramRuns(t *testing.T) {
 // runUntil repeats run, which must not fail, until so many tokens have been fetched.
 func runUntil(t *testing.T, db *sql.DB, connector *azurepg.Connector, fetches uint64) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); connector.Stats().Tokens.Fetches < fetches; {
+	for end := time.Now().Add(2 * time.Minute); connector.Stats().Tokens.Fetches < fetches; {
 		var out strings.Builder
 		if err := run(t.Context(), db, &out); err != nil || out.String() != printed {
 			t.Fatalf("%v, printed %q", err, &out)

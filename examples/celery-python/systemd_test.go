@@ -129,7 +129,7 @@ func TestSystemdAcceptsTheUnits(t *testing.T) {
 	}
 	for _, name := range []string{"azurepg-proxy", "azurepg-passfile"} {
 		out, err := exec.Command(analyze, "security", "--offline=true", "--threshold=15", "--no-pager", filepath.Join(dir, name+".service")).CombinedOutput()
-		if strings.Contains(string(out), "unrecognized option") {
+		if strings.Contains(string(out), "unrecognized option") && os.Getenv("CI") != "true" {
 			t.Skip("systemd before 250 does not rate files")
 		}
 		if err != nil {

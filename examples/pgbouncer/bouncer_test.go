@@ -92,7 +92,7 @@ func startBouncer(azure *azurepgtest.Postgres, more ...string) (_ *bouncer, err 
 	if err := b.run(program, args); err != nil {
 		return nil, err
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if err = b.console("SHOW VERSION"); err == nil {
 			return b, nil
 		}

@@ -107,7 +107,7 @@ func TestProgramWorksThroughPgBouncerWhileTokensRotate(t *testing.T) {
 	backends := make(map[string]bool)
 	var out strings.Builder
 	visits := 0
-	for end := time.Now().Add(10 * time.Second); len(c.issued()) < 3 && time.Now().Before(end); visits++ {
+	for end := time.Now().Add(2 * time.Minute); len(c.issued()) < 3 && time.Now().Before(end); visits++ {
 		out.Reset()
 		if err := run(t.Context(), db, &out); err != nil {
 			t.Fatal(err)

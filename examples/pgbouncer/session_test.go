@@ -231,9 +231,9 @@ func cancelled(t *testing.T, _ *client, _ *sql.Conn) string {
 	return word(errors.Is(err, context.Canceled) && becomes(t, other, running, "0"), false)
 }
 
-// becomes asks until the answer is as wanted, for five seconds.
+// becomes asks until the answer is as wanted, for half a minute.
 func becomes(t *testing.T, db querier, query, want string) bool {
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if text(t, db, query) == want {
 			return true
 		}

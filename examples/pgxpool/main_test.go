@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 func TestPoolsWorkWhileTokensRotate(t *testing.T) {
 	azure.Entra.SetLifetime(2 * time.Second)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	dsn := azure.NewDatabase(t, "shop") + "&pool_max_conns=2&pool_max_conn_lifetime=50ms&pool_health_check_period=20ms"
 	rounds, tokensBefore, loginsBefore := 0, azure.Entra.TokenRequests(), azure.Postgres.Logins()

@@ -79,9 +79,9 @@ func (p *process) kill() error {
 	}
 }
 
-// answers waits until ask succeeds, at most for the time limit.
-func (p *process) answers(limit time.Duration, ask func() error) error {
-	for end := time.Now().Add(limit); ; {
+// answers waits until ask succeeds, as long as a busy machine may need.
+func (p *process) answers(ask func() error) error {
+	for end := time.Now().Add(3 * time.Minute); ; {
 		err := ask()
 		if err == nil {
 			return nil

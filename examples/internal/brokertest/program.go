@@ -3,7 +3,6 @@ package brokertest
 import (
 	"io"
 	"testing"
-	"time"
 )
 
 // A Program is one that a test has started, such as a server with a configuration of its
@@ -54,11 +53,11 @@ func (p *Program) endWith(tb testing.TB) *Program {
 	return p
 }
 
-// Await waits until ask succeeds, and ends the test if that takes longer than limit or
-// the program ends.
-func (p *Program) Await(tb testing.TB, limit time.Duration, ask func() error) {
+// Await waits until ask succeeds, and ends the test if the program ends before
+// that.
+func (p *Program) Await(tb testing.TB, ask func() error) {
 	tb.Helper()
-	if err := p.process.answers(limit, ask); err != nil {
+	if err := p.process.answers(ask); err != nil {
 		tb.Fatal(err)
 	}
 }

@@ -100,7 +100,7 @@ func (b *RabbitMQ) Start() (err error) {
 		return err
 	}
 	taken := false
-	err = b.server.answers(3*time.Minute, func() error {
+	err = b.server.answers(func() error {
 		if taken = strings.Contains(b.Log(), "eaddrinuse"); taken {
 			return nil // it goes on without listening
 		}
@@ -129,7 +129,7 @@ func startEpmd(dir, port string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = p.answers(20*time.Second, func() error {
+	err = p.answers(func() error {
 		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port))
 		if err == nil {
 			conn.Close()

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -119,7 +118,7 @@ func (r *Redis) start(program string, options *RedisOptions) error {
 	}
 	r.admin = redis.NewClient(&redis.Options{Addr: r.Addr, Username: "default", Password: r.Password, TLSConfig: config,
 		DialerRetries: 1, MaxRetries: -1})
-	return r.process.answers(20*time.Second, func() error {
+	return r.process.answers(func() error {
 		conn, err := tls.Dial("tcp", r.Addr, config) // go-redis would log that nobody listens yet
 		if err != nil {
 			return err

@@ -74,7 +74,7 @@ func (m *machine) serve(script, addr string) {
 	if addr == "" {
 		return
 	}
-	p.Await(m.t, 3*time.Minute, func() error {
+	p.Await(m.t, func() error {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {
 			_ = conn.Close()
