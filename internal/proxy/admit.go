@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -112,5 +111,3 @@ func (w *watcher) stop() []byte {
 	_ = w.client.SetReadDeadline(time.Time{})
 	return w.read
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

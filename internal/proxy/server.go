@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -178,7 +179,7 @@ func (s *Server) enter(lives context.Context, conn net.Conn, serving *sync.WaitG
 
 func tooMany(n int) *reply {
 	r := answer(codeTooMany, "azurepg proxy: sorry, too many clients already")
-	r.Detail = "The proxy has room for " + itoa(n) + " connections (-max-connections)."
+	r.Detail = "The proxy has room for " + strconv.Itoa(n) + " connections (-max-connections)."
 	return r
 }
 
