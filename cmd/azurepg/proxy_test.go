@@ -137,7 +137,7 @@ func TestProxyTellsSystemdOnceThatItListens(t *testing.T) {
 func TestProxyHelpNamesEveryFlag(t *testing.T) {
 	code, said := runProxy(t, "-h")
 	for _, want := range []string{"-listen address", "-listen-beyond-this-machine", "-health", "-allow-database", "-max-connections", "-startup-timeout",
-		"-idle-timeout", "-drain", "-log-json", "-verbose", "default 100", "default 10s", "default 25s"} {
+		"-idle-timeout", "-drain", "-log-json", "-verbose", "default 100", "default 10s", "default 20s"} {
 		if code != 0 || !strings.Contains(said, want) {
 			t.Errorf("exit code %d; the help does not say %q", code, want)
 		}

@@ -18,7 +18,7 @@ import (
 const (
 	DefaultMaxConnections = 100
 	DefaultStartupTimeout = 10 * time.Second
-	DefaultDrainTimeout   = 25 * time.Second
+	DefaultDrainTimeout   = 20 * time.Second
 )
 
 // Options say how a Server serves. The zero value of a field is its default.
@@ -35,7 +35,7 @@ type Options struct {
 	// IdleTimeout ends sessions that wait so long for their client outside of a
 	// transaction, with SQLSTATE 57P05. Zero or less: never.
 	IdleTimeout time.Duration
-	// DrainTimeout is how long sessions may go on once the Server ends. Zero: 25 s.
+	// DrainTimeout is how long sessions may go on once the Server ends. Zero: 20 s.
 	// Negative: not at all.
 	DrainTimeout time.Duration
 	// Logger receives a line for each login that failed, and at level Debug for each
