@@ -144,7 +144,8 @@ func (r *Redis) fetch(ctx context.Context) (text, tag string, err error) {
 // wait returns when there may be a message, a second later at the latest. Moving a list's
 // last element to its own head changes nothing and loses nothing, but waits for one; the
 // lists of other priorities are looked at every second. (BLMOVE would keep the order of a
-// list that has grown meanwhile, but Azure Cache for Redis has 6.0.)
+// list that has grown meanwhile, but Azure Cache for Redis has 6.0.
+// Source: learn.microsoft.com, "Redis - Update" (properties.redisVersion), read 2026-11.)
 func (r *Redis) wait(ctx context.Context) error {
 	err := r.client.Do(ctx, "brpoplpush", r.queue, r.queue, 1).Err()
 	if errors.Is(err, redis.Nil) {
