@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"time"
@@ -157,7 +158,11 @@ func (r *queryRow) measure(ctx context.Context, q query) error {
 }
 
 // fewest are the allocations of q without those that a collection between has caused.
+// Some of its times found in a pool what they had to allocate else.
 func (r *queryRow) fewest(q query) float64 { return r.allocs[q.name].quantile(0) }
+
+// whole writes an average of allocations as the number that one query has at most.
+func whole(allocs float64) string { return fmt.Sprintf("%.0f", math.Ceil(allocs)) }
 
 func queryTable(rows []*queryRow) *table {
 	t := &table{
@@ -172,7 +177,7 @@ func queryTable(rows []*queryRow) *table {
 		cells := []string{r.name}
 		for _, q := range queries {
 			limit := findQuery(rows, r.limit)
-			cells = append(cells, microseconds(r.ns[q.name].median()), r.ns[q.name].over(limit.ns[q.name]).ratio(), fmt.Sprintf("%.0f", r.fewest(q)))
+			cells = append(cells, microseconds(r.ns[q.name].median()), r.ns[q.name].over(limit.ns[q.name]).ratio(), whole(r.fewest(q)))
 		}
 		t.rows = append(t.rows, cells)
 	}
@@ -199,7 +204,7 @@ func aimQueries(to *report, rows []*queryRow) {
 				got += ", "
 			}
 			a, b := ours.fewest(q), limit.fewest(q)
-			got += fmt.Sprintf("%.0f of %.0f", a, b)
+			got += whole(a) + " of " + whole(b)
 			same = same && a-b < 1 // some rounds have a few of something else
 		}
 		to.hold("queries, "+name+": "+allocations, "those of the limit", got, same)
