@@ -57,7 +57,7 @@ var faults = []fault{
 	{"tokens revoked", of(func(s *azurepgtest.Server) { s.Entra.RevokeTokens() }), nil, []string{expired}, untilRegular},
 	{"keys rotated", func(s *azurepgtest.Server) error { return s.Entra.RotateKeys() }, nil, []string{expired}, untilRegular},
 	{"connections reset", of(func(s *azurepgtest.Server) { s.Postgres.KillConnections() }), nil, []string{lost}, patience},
-	{"backends terminated", terminate, nil, []string{"57P01", lost}, patience},
+	{"backends terminated", terminate, nil, []string{"57P01", "08006", lost}, patience}, // 08006: of azurepgtest, for a session that it had just opened
 	{"restart", stop, start, []string{"57P01", "57P03", "08006", lost, timeout, expired}, patience},
 	{"crash", crash, start, []string{"57P01", "57P02", "57P03", "08006", lost, timeout, expired}, patience},
 	{"network stalls", of(func(s *azurepgtest.Server) { s.Postgres.SetBlackHole(true) }), of(func(s *azurepgtest.Server) { s.Postgres.SetBlackHole(false) }),
