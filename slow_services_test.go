@@ -2,6 +2,7 @@ package azurepg_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"net"
@@ -19,11 +20,14 @@ func TestThrottledIdentityEndpointServesEveryIdentity(t *testing.T) {
 	noAzure(t)
 	s := azurepgtest.Start(t)
 	s.Identity.SetLimits(5, 20)
-	s.Identity.Fault(azurepgtest.Delay(100 * time.Millisecond))
+	s.Identity.Fault(azurepgtest.Delay(500 * time.Millisecond)) // in which all have asked, on a busy machine too
 	const identities, connects = 12, 4
-	var wg sync.WaitGroup
+	var pools []*sql.DB
 	for i := range identities {
-		db := open(t, s.DSN(s.AddManagedIdentity(fmt.Sprintf("throttled-%d", i)).Name))
+		pools = append(pools, open(t, s.DSN(s.AddManagedIdentity(fmt.Sprintf("throttled-%d", i)).Name)))
+	}
+	var wg sync.WaitGroup
+	for _, db := range pools {
 		for range connects {
 			wg.Go(func() {
 				conn, err := db.Conn(t.Context())
