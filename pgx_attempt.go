@@ -3,7 +3,6 @@ package azurepg
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +21,9 @@ import (
 type attemptKey struct{}
 
 // attempt is one connect by pgx, at one host after another. It gives pgx the
-// password when TLS stands, and takes it back when it has been sent or the
-// connection is closed.
+// password when a server asks for it inside TLS, and takes it back as it is sent.
+// pgx closes some connections in a goroutine of its own, while its error with the
+// config in it is on its way to tracers: whatever comes later would come too late.
 //
 // pgx tries the hosts one after the other, but a connection that has failed may
 // still be winding up in a goroutine of its own, with its own writer and dial,
@@ -35,12 +35,12 @@ type attempt struct {
 	onRefused func(token string, server *pgconn.PgError, sent bool) // may be nil
 	onSuccess func()                                                // may be nil
 
-	mu      sync.Mutex // guards what follows
-	token   *Secret    // nil: the attempt is over
-	config  *pgconn.Config
+	mu      sync.Mutex     // guards what follows
+	token   *Secret        // nil: the attempt is over
+	config  *pgconn.Config // has the password at this moment; nil: none has
 	owner   *pgconn.Config // of the one connect that this attempt is for; nil: none yet
 	spare   *hostLogin     // for the first host; nil: in use
-	current *hostLogin     // the one whose password is in config
+	current *hostLogin     // the one that may ask for the password
 	refused bool           // a host refused the login: no other one gets the token
 	sent    bool           // and it had the token by then
 }
@@ -175,8 +175,7 @@ func (a *attempt) afterNetConnect(ctx context.Context, config *pgconn.Config, co
 		return conn, errOtherConnect
 	}
 	if a.token != nil {
-		config.Password = string(*a.token)
-		a.config, a.current = config, login
+		a.current = login
 	}
 	return conn, nil
 }
@@ -189,23 +188,24 @@ func demandPassword(config *pgconn.Config) {
 	config.OAuthTokenProvider = nil
 }
 
-// buildFrontend puts a loginWriter between pgx and its connection, to see the
-// password leave. pgx calls it right after afterNetConnect.
+// buildFrontend puts itself between pgx and its connection, to see the password asked
+// for and sent. pgx calls it right after afterNetConnect.
 func (a *attempt) buildFrontend(r io.Reader, w io.Writer) *pgproto3.Frontend {
-	return a.hooks.buildFrontend(r, a.newWriter(w))
+	login := a.watched()
+	login.reader = loginReader{r: r, login: login}
+	login.writer = loginWriter{w: w, login: login}
+	return a.hooks.buildFrontend(&login.reader, &login.writer)
 }
 
-// newWriter returns the loginWriter of the present host, or another one if that is in
-// use: who calls BeforeConnect by himself may connect twice with the same cc.
-func (a *attempt) newWriter(w io.Writer) *loginWriter {
+// watched returns the present host's login, or another one, which is given nothing, if
+// that is in use: a user's AfterConnect may have failed, and pgx asks the next host.
+func (a *attempt) watched() *hostLogin {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	login := a.current
-	if login == nil || login.writer.w != nil {
-		return &loginWriter{w: w, login: login}
+	if a.current == nil || a.current.writer.w != nil {
+		return &hostLogin{attempt: a}
 	}
-	login.writer = loginWriter{w: w, login: login}
-	return &login.writer
+	return a.current
 }
 
 // end forgets the token, and returns whether a host refused it.
@@ -218,6 +218,16 @@ func (a *attempt) end() (refusedToken bool) {
 		a.token = nil
 	}
 	return a.refused && a.sent
+}
+
+// give puts the password into pgx's config, since the server of login asks for it.
+func (a *attempt) give(login *hostLogin) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.token != nil && a.current == login {
+		a.owner.Password = string(*a.token)
+		a.config = a.owner
+	}
 }
 
 // takeBack removes the password from pgx's config, where errors and connections
@@ -287,60 +297,4 @@ func (a *attempt) afterConnect(ctx context.Context, conn *pgconn.PgConn) error {
 		return nil
 	}
 	return a.hooks.afterConnect(ctx, conn)
-}
-
-// hostLogin is one connection of an attempt: the TCP connection under TLS. pgx
-// closes it on every failure, and then its error must not hold the password.
-type hostLogin struct {
-	net.Conn
-	attempt *attempt
-
-	sent bool // a password message has left; guarded by attempt.mu
-	in   bool // and after it another message: the server has let us in; likewise
-
-	writer loginWriter // of this connection; its w is nil until then, guarded by attempt.mu
-}
-
-// Close closes the TCP connection.
-func (l *hostLogin) Close() error {
-	l.attempt.mu.Lock()
-	l.attempt.takeBack(l)
-	l.attempt.mu.Unlock()
-	return l.Conn.Close()
-}
-
-// loginWriter passes on what pgx sends, and watches it until the login is over.
-// pgx writes from one goroutine at a time.
-type loginWriter struct {
-	w     io.Writer
-	login *hostLogin // nil: there is nothing to watch any more
-	rest  int        // how many bytes of the password message are still to come
-}
-
-// Write writes p. A message that begins with 'p' answers a request for a
-// password; any other after it means that the server has let us in.
-func (w *loginWriter) Write(p []byte) (int, error) {
-	if w.login != nil && len(p) > 0 {
-		w.watch(p)
-	}
-	return w.w.Write(p)
-}
-
-func (w *loginWriter) watch(p []byte) {
-	a := w.login.attempt
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch {
-	case w.rest > 0: // a hook of the user's between pgx and here writes in pieces
-		w.rest -= len(p)
-	case p[0] == 'p':
-		w.login.sent = true
-		a.takeBack(w.login)
-		if len(p) >= 5 {
-			w.rest = 1 + int(binary.BigEndian.Uint32(p[1:])) - len(p)
-		}
-	case w.login.sent:
-		w.login.in = true
-		w.login = nil
-	}
 }

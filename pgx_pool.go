@@ -17,8 +17,8 @@ import (
 //	config.BeforeConnect = connector.BeforeConnect
 //
 // It gets a token and takes over cc's user, password, hosts, ports, TLS and
-// required authentication; the password is set only once TLS stands and is
-// gone when the login is over. The other settings and hooks of cc stay.
+// required authentication; the password is set only when the server asks for it
+// and is gone as soon as it is sent. The other settings and hooks of cc stay.
 //
 // Unlike Connect it cannot log in a second time: if the server refuses the
 // token, this connect fails and the next one has a new token. What it sets is good for
