@@ -31,6 +31,13 @@ func (l *lives) asked() int {
 	return l.requests
 }
 
+// answered is how many tokens there were in the answers.
+func (l *lives) answered() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.answers
+}
+
 // Do passes the request on and changes the answer.
 func (l *lives) Do(req *policy.Request) (*http.Response, error) {
 	if !strings.HasSuffix(req.Raw().URL.Path, "/token") {

@@ -157,7 +157,7 @@ func (a *azure) play(ctx context.Context, s script, begun time.Time, all []*seri
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		for len(act) > 0 && at >= act[0].at {
+		for len(act) > 0 && at >= act[0].at && tokens(all) >= act[0].tokens {
 			if err := a.make(act[0].trouble); err != nil {
 				return err
 			}
@@ -172,22 +172,37 @@ func (a *azure) play(ctx context.Context, s script, begun time.Time, all []*seri
 			connects.Go(func() { one.connect(ctx, begun, due, s.limit) })
 		}
 	}
+	if len(act) > 0 {
+		return fmt.Errorf("the script ended with %d tokens, before all had happened to the token service", tokens(all))
+	}
 	return nil
 }
 
 // An act is what the token service does from then on.
 type act struct {
 	at      time.Duration
+	tokens  int // that azurepg has had by then; on a busy machine the service waits for it
 	trouble Trouble
+}
+
+// tokens is how many azurepg has had.
+func tokens(all []*series) int {
+	for _, one := range all {
+		if one.name == viaAzurepg {
+			return one.lives.answered()
+		}
+	}
+	return 0
 }
 
 func (a *azure) acts(s script) []act {
 	var acts []act
 	for _, r := range s.renewals() {
 		from, to := s.slowness(r)
-		acts = append(acts, act{from, Trouble{Delay: s.slow}}, act{to, Trouble{}})
+		acts = append(acts, act{at: from, trouble: Trouble{Delay: s.slow}}, act{at: to})
 	}
-	return append(acts, act{s.down(), Trouble{Status: http.StatusServiceUnavailable}}, act{s.up(), Trouble{}})
+	const first, renewed = 1, 2
+	return append(acts, act{at: s.down(), tokens: first + renewed, trouble: Trouble{Status: http.StatusServiceUnavailable}}, act{at: s.up()})
 }
 
 // connect waits until due and opens a connection, within limit.

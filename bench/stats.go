@@ -48,3 +48,13 @@ func (s sample) interval() (low, high float64) {
 	}
 	return at(math.Floor(n/2 - half)), at(math.Ceil(n/2 + half))
 }
+
+// further is how many rounds there are at most beyond those planned.
+const further = 300
+
+// another reports whether a round is to follow after so many: those planned, and more
+// where not all has been seen yet that is exact. On a busy machine a few rounds may all
+// hold something else.
+func another(rounds, planned int, seen func() bool) bool {
+	return rounds < planned || rounds < planned+further && !seen()
+}

@@ -152,10 +152,21 @@ func (r *tokenRow) calibrate(ctx context.Context) error {
 	if err := r.get(ctx); err != nil {
 		return err
 	}
+	const long, tries = 2 * time.Millisecond, 3 // somebody else may have had the processor for that long
 	for r.calls = 1; ; r.calls *= 2 {
-		took, err := r.batch(ctx, 1, r.calls)
-		if err != nil || took > 2*time.Millisecond {
-			return err
+		slow := 0
+		for slow < tries {
+			took, err := r.batch(ctx, 1, r.calls)
+			if err != nil {
+				return err
+			}
+			if took <= long {
+				break
+			}
+			slow++
+		}
+		if slow == tries {
+			return nil
 		}
 	}
 }
