@@ -23,6 +23,7 @@ func TestArrows(t *testing.T) {
 		module + "/internal/testroute":                     {"credential.go"},
 		module + "/internal/jwt":                           {"claims.go"},
 		module + "/doctor":                                 {},
+		module + "/internal/transcript":                    {},
 		module + "/internal/proxy":                         {},
 	}
 	noDatabase := []string{"log.go", "tokensource.go", "sharing.go", "claims.go", "credential.go"}

@@ -57,7 +57,7 @@ func TestExpiryIsReportedOnceAt30And7And1DaysAndAtTheEnd(t *testing.T) {
 			if text := strings.ReplaceAll(fmt.Sprint(got), "h0m0s", "h"); text != row.want {
 				t.Errorf("a life of %v: reported at %s; want %s", row.life, text, row.want)
 			}
-			lines := log.take()
+			lines := log.Take()
 			if n := strings.Count(lines, "about to end"); n != len(got)-1 || strings.Count(lines, "has ended") != 1 {
 				t.Errorf("got the lines\n%s", lines)
 			}

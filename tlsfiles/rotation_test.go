@@ -1,7 +1,6 @@
 package tlsfiles_test
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"os"
@@ -11,28 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/azurepg/azurepg/internal/transcript"
 	"github.com/azurepg/azurepg/tlsfiles"
 )
 
 // logged is a Logger and what it has written.
-type logged struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-// take returns what has been logged since it was last called.
-func (l *logged) take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.buf.Reset()
-	return l.buf.String()
-}
+type logged struct{ transcript.Transcript }
 
 func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
@@ -74,7 +57,7 @@ func TestRotatedAuthorityIsTakenUpByTheNextConnection(t *testing.T) {
 		step("a server of the old one, not trusted any more", false)
 		s.show(after.issue(t))
 		step("the new one", true)
-		if n := strings.Count(log.take(), "changed files are taken up"); n != 2 {
+		if n := strings.Count(log.Take(), "changed files are taken up"); n != 2 {
 			t.Errorf("%s: %d changes were logged; want 2", mode, n)
 		}
 	}
@@ -99,18 +82,18 @@ func TestClientPairIsTakenUpWholeOrNotAtAll(t *testing.T) {
 		}
 	}
 	shown("at first", first)
-	log.take()
+	log.Take()
 	write(t, dir, "tls.crt", certPEM(second.cert))
 	for range 3 {
 		shown("half done: the certificate is replaced, the key not yet", first)
 	}
-	line := log.take()
+	line := log.Take()
 	if strings.Count(line, "level=WARN") != 1 || !strings.Contains(line, "do not belong together") || !strings.Contains(line, "REDIS_TLS_KEY_FILE") {
 		t.Errorf("got %q; want one warning", line)
 	}
 	write(t, dir, "tls.key", second.keyPEM(t))
 	shown("done", second)
-	if line := log.take(); !strings.Contains(line, "changed files are taken up") {
+	if line := log.Take(); !strings.Contains(line, "changed files are taken up") {
 		t.Errorf("got %q", line)
 	}
 }
@@ -150,7 +133,7 @@ func TestFileThatCannotServeLeavesTheLastGoodStateInUse(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				return log.take()
+				return log.Take()
 			}
 			if err := row.spoil(filepath.Join(dir, row.file)); err != nil {
 				t.Fatal(err)

@@ -177,7 +177,7 @@ func TestUnverifiedNeedsCodeThatSaysSo(t *testing.T) {
 		if err := s.greet(t.Context(), f.Config("redis.example.com")); err != nil {
 			t.Errorf("%s: %v", mode, err)
 		}
-		if line := log.take(); !strings.Contains(line, "level=WARN") || !strings.Contains(line, "the server is not verified") {
+		if line := log.Take(); !strings.Contains(line, "level=WARN") || !strings.Contains(line, "the server is not verified") {
 			t.Errorf("got %q", line)
 		}
 	}
@@ -220,7 +220,7 @@ func TestLineSaysWhatStandsOnceForEachCombination(t *testing.T) {
 		if err := s.greet(t.Context(), config); err != nil {
 			t.Fatal(err)
 		}
-		line := log.take()
+		line := log.Take()
 		if row.want == "" && line != "" || !strings.Contains(line, row.want) || line != "" && !strings.Contains(line, `level=INFO msg="azurepg: TLS: the server is verified"`) {
 			t.Errorf("got %q; want %q", line, row.want)
 		}

@@ -9,30 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/internal/transcript"
 )
-
-// printed is what a command has printed, also what its token cache's fetches log late.
-type printed struct {
-	mu   sync.Mutex // guards text
-	text strings.Builder
-}
-
-func (p *printed) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.Write(b)
-}
-
-func (p *printed) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.String()
-}
 
 // passfileRun is azurepg passfile at work.
 type passfileRun struct {
@@ -45,7 +27,7 @@ type passfileRun struct {
 func runPassfile(t *testing.T, azure *azurepgtest.Server, args ...string) *passfileRun {
 	t.Helper()
 	r := &passfileRun{azure: azure, path: filepath.Join(t.TempDir(), "pgpass")}
-	printed := new(printed)
+	printed := new(transcript.Transcript)
 	ctx, cancel := context.WithCancel(t.Context())
 	code := make(chan int, 1)
 	go func() {
@@ -213,7 +195,7 @@ func TestPassfileExitCodes(t *testing.T) {
 		"a flag too few":   {[]string{"-out"}, 2, "flag needs an argument"},
 		"flags at the end": {[]string{"-out", path, good, "-once"}, 2, "DSN 2: "},
 	} {
-		printed := new(printed)
+		printed := new(transcript.Transcript)
 		code := run(t.Context(), &streams{nil, printed, printed}, append([]string{"passfile"}, test.args...))
 		if code != test.code || !strings.Contains(printed.String(), test.want) {
 			t.Errorf("%s: exit code %d; want %d, and %q in\n%s", name, code, test.code, test.want, printed)

@@ -9,39 +9,21 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/internal/transcript"
 )
-
-// A record is a log that is read while it is written.
-type record struct {
-	mu   sync.Mutex // guards text
-	text strings.Builder
-}
-
-func (r *record) Write(b []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(b)
-}
-
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
 
 // A keeper is a Passfile at work in a bubble of virtual time.
 type keeper struct {
 	t    *testing.T
 	cred *azurepgtest.Credential
 	path string
-	log  record
+	log  transcript.Transcript
 	file *Passfile
 }
 

@@ -4,7 +4,6 @@ package proxy_test
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -12,12 +11,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/internal/transcript"
 )
 
 // A child is "azurepg proxy" as its users run it, and all that it has said.
@@ -29,8 +28,7 @@ type child struct {
 	cmd    *exec.Cmd
 	ended  chan error
 
-	mu  sync.Mutex // guards out
-	out bytes.Buffer
+	out transcript.Transcript
 }
 
 // run starts azurepg proxy as principal p. The client secret is in its environment, and
@@ -71,9 +69,7 @@ func run(t *testing.T, s *azurepgtest.Server, p *azurepgtest.Principal, args ...
 func (c *child) listen(said io.Reader, lines chan string) {
 	for r := bufio.NewReader(said); ; {
 		line, err := r.ReadString('\n')
-		c.mu.Lock()
-		c.out.WriteString(line)
-		c.mu.Unlock()
+		_, _ = io.WriteString(&c.out, line)
 		if err != nil {
 			close(lines)
 			return
@@ -111,8 +107,6 @@ func (c *child) readAddresses(t *testing.T, lines <-chan string) {
 }
 
 func (c *child) said() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	return c.out.String()
 }
 
@@ -210,22 +204,4 @@ func (c *child) mustPsql(t *testing.T, args ...string) string {
 		t.Fatalf("psql %q: %v: %s\nthe proxy said:\n%s", args, err, out, c.said())
 	}
 	return out
-}
-
-// A lockedBuffer is for a program that still writes.
-type lockedBuffer struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

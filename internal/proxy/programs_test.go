@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/internal/transcript"
 )
 
 func TestPsqlLogsInWithoutAPassword(t *testing.T) {
@@ -139,7 +140,7 @@ func TestWatchGoesOnAfterTheTokensEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out lockedBuffer
+	var out transcript.Transcript
 	psql.Stdout, psql.Stderr = &out, &out
 	if err := psql.Start(); err != nil {
 		t.Fatal(err)

@@ -1,33 +1,16 @@
 package child
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/azurepg/azurepg/internal/transcript"
 )
 
 // An Output collects what is printed, by several at once if need be.
-type Output struct {
-	mu     sync.Mutex // guards buffer
-	buffer bytes.Buffer
-}
-
-// Write never fails.
-func (o *Output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.Write(p)
-}
-
-// String is all of it so far.
-func (o *Output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.String()
-}
+type Output struct{ transcript.Transcript }
 
 // Printf makes an Output a logger of go-redis.
 func (o *Output) Printf(_ context.Context, format string, args ...any) {
