@@ -24,6 +24,7 @@ func TestArrows(t *testing.T) {
 		module + "/internal/jwt":                           {"claims.go"},
 		module + "/doctor":                                 {},
 		module + "/internal/transcript":                    {},
+		module + "/internal/loopback":                      {},
 		module + "/internal/proxy":                         {},
 	}
 	noDatabase := []string{"log.go", "tokensource.go", "sharing.go", "claims.go", "credential.go"}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"sync"
+
+	"github.com/azurepg/azurepg/internal/loopback"
 )
 
 // Postgres is a real PostgreSQL behind a TLS front that asks for an access token as the
@@ -27,7 +29,7 @@ type Postgres struct {
 	backend     *backend
 	conns       conns
 	gate        gate
-	releasePort func() error // nil if none is held
+	releasePort func() error // nil before
 	running     context.Context
 	end         context.CancelFunc // of running
 
@@ -91,8 +93,8 @@ func (p *Postgres) openFront(ctx context.Context, certificate tls.Certificate) (
 		MinVersion:   tls.VersionTLS12,
 		NextProtos:   []string{"postgresql"},
 	}
-	if p.Port, p.releasePort, err = holdPort(); err != nil {
-		return err
+	if p.Port, p.releasePort, err = loopback.HoldPort(); err != nil {
+		return fmt.Errorf("azurepgtest: %w", err)
 	}
 	p.power.Lock()
 	defer p.power.Unlock()

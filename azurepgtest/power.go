@@ -80,9 +80,6 @@ func (p *Postgres) listen() error {
 	if err != nil {
 		return fmt.Errorf("azurepgtest: %w", err)
 	}
-	if p.Port == 0 { // the first time, where none is held
-		p.Port = l.Addr().(*net.TCPAddr).Port
-	}
 	logins, cut := context.WithCancel(p.running)
 	accepted := make(chan struct{})
 	p.listener, p.unlisten = l, func() {

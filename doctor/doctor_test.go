@@ -17,6 +17,7 @@ import (
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/azurepgtest"
 	"github.com/azurepg/azurepg/doctor"
+	"github.com/azurepg/azurepg/internal/loopback"
 )
 
 // noAzure keeps the machine's own Azure and PostgreSQL settings out of a test.
@@ -151,12 +152,7 @@ func TestHealthyLoginPassesEveryStepAndIsDescribed(t *testing.T) {
 // closedPort is an address at which nobody listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", loopback.HeldPort(t))
 }
 
 // ill is a way for a DSN to lead nowhere.

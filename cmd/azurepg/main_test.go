@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/internal/loopback"
 )
 
 var (
@@ -193,10 +194,5 @@ func TestCommandsEndWithTheirContext(t *testing.T) {
 // closedAddress is one at which nobody listens.
 func closedAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", loopback.HeldPort(t))
 }

@@ -11,26 +11,29 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/azurepg/azurepg/azurepgtest"
+	"github.com/azurepg/azurepg/internal/loopback"
 )
 
 // A bouncer is a PgBouncer in front of a Server's PostgreSQL: TLS on both sides,
 // transaction pooling, and a cleartext password.
 type bouncer struct {
-	port   string // on localhost
+	port   string // on localhost, held until stop
 	caFile string // PEM of its own certificate
 	dir    string
 	output bytes.Buffer // of the process; to be read once it has ended
 	stop   func()
+
+	release func() error // port
 
 	consolePassword string
 
@@ -69,7 +72,12 @@ func startBouncer(azure *azurepgtest.Postgres, more ...string) (_ *bouncer, err 
 		return nil, err
 	}
 	b := &bouncer{caFile: filepath.Join(dir, "ca.pem"), dir: dir, consolePassword: rand.Text(), passwords: make(map[string]string)}
-	b.stop = func() { os.RemoveAll(dir) }
+	number, release, err := loopback.HoldPort()
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	b.port, b.release = strconv.Itoa(number), release
+	b.stop = b.clean
 	defer func() {
 		if err != nil {
 			b.stop()
@@ -77,9 +85,6 @@ func startBouncer(azure *azurepgtest.Postgres, more ...string) (_ *bouncer, err 
 	}()
 	program, err := findPgBouncer()
 	if err != nil {
-		return nil, err
-	}
-	if b.port, err = freePort(); err != nil {
 		return nil, err
 	}
 	if err := b.writeFiles(azure, more); err != nil {
@@ -142,14 +147,9 @@ func unprivileged() string {
 	return "nobody"
 }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+func (b *bouncer) clean() {
+	os.RemoveAll(b.dir)
+	b.release()
 }
 
 // run starts program below a shell that ends it when our end of its input is closed,
@@ -164,7 +164,7 @@ func (b *bouncer) run(program string, args []string) error {
 	b.stop = sync.OnceFunc(func() {
 		input.Close()
 		cmd.Wait() // says no more than that it was killed
-		os.RemoveAll(b.dir)
+		b.clean()
 	})
 	return cmd.Start()
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/azurepg/azurepg/internal/loopback"
 )
 
 // A process is a program that ends with this one, however this one ends.
@@ -103,20 +105,29 @@ func (p *process) failure(err error) error {
 	return fmt.Errorf("brokertest: %s: %w\n%s", filepath.Base(p.shell.Args[4]), err, log[max(0, len(log)-2000):])
 }
 
-// freePorts returns n ports of 127.0.0.1 that nobody listens on. Somebody may a moment
-// later, so whoever uses them tries more than once.
-func freePorts(n int) ([]string, error) {
-	var ports []string
+// held are ports of 127.0.0.1 that nobody else is given until release.
+type held struct {
+	ports    []string
+	releases []func() error
+}
+
+func hold(n int) (held, error) {
+	var h held
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		number, release, err := loopback.HoldPort()
 		if err != nil {
-			return nil, err
+			return held{}, errors.Join(err, h.release())
 		}
-		defer l.Close() // all at the end, so that they differ
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		ports = append(ports, port)
+		h.ports, h.releases = append(h.ports, strconv.Itoa(number)), append(h.releases, release)
 	}
-	return ports, nil
+	return h, nil
+}
+
+func (h held) release() (err error) {
+	for _, release := range h.releases {
+		err = errors.Join(err, release())
+	}
+	return err
 }
 
 // find returns the first program that exists.

@@ -3,6 +3,8 @@ package brokertest
 import (
 	"io"
 	"testing"
+
+	"github.com/azurepg/azurepg/internal/loopback"
 )
 
 // A Program is one that a test has started, such as a server with a configuration of its
@@ -62,27 +64,17 @@ func (p *Program) Await(tb testing.TB, ask func() error) {
 	}
 }
 
-// Ports returns n ports of 127.0.0.1 that are free at the moment.
-func Ports(tb testing.TB, n int) []string {
-	tb.Helper()
-	ports, err := freePorts(n)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return ports
-}
-
 // Node starts an epmd for a RabbitMQ whose files are all in dir, and returns the
 // environment that keeps the node, and the programs that ask it, away from the machine's
 // own files, ports and names.
 func Node(tb testing.TB, dir string) []string {
 	tb.Helper()
-	ports := Ports(tb, 2)
-	epmd, err := startEpmd(dir, ports[0])
+	epmdPort, distPort := loopback.HeldPort(tb), loopback.HeldPort(tb)
+	epmd, err := startEpmd(dir, epmdPort)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	(&Program{epmd}).endWith(tb)
-	b := &RabbitMQ{dir: &directory{path: dir}, port: ports[0], epmdPort: ports[0], distPort: ports[1]}
+	b := &RabbitMQ{dir: &directory{path: dir}, port: epmdPort, epmdPort: epmdPort, distPort: distPort}
 	return b.environment()
 }

@@ -28,6 +28,7 @@ type RabbitMQ struct {
 	options      RabbitMQOptions
 	program      string
 	dir          *directory
+	held         held
 	epmd, server *process
 	epmdPort     string
 	distPort     string
@@ -64,24 +65,18 @@ func StartRabbitMQ(authority *Authority, options *RabbitMQOptions) (_ *RabbitMQ,
 	if b.dir, err = newDirectory(); err != nil {
 		return nil, err
 	}
-	for tries := 1; ; tries++ {
-		if err = b.startAnew(); err == nil {
-			return b, nil
-		}
-		if tries == 3 || !errors.Is(err, errPortTaken) {
-			return nil, errors.Join(err, b.Close())
-		}
-		if err := errors.Join(b.Crash(), b.epmd.kill(), os.Remove(b.dir.file("log"))); err != nil {
-			return nil, errors.Join(err, b.Close())
-		}
-		b.epmd = nil
+	if err := b.startAnew(); err != nil {
+		return nil, errors.Join(err, b.Close())
 	}
+	return b, nil
 }
 
-func (b *RabbitMQ) startAnew() error {
-	if err := b.choosePorts(); err != nil {
+func (b *RabbitMQ) startAnew() (err error) {
+	if b.held, err = hold(3); err != nil {
 		return err
 	}
+	b.port, b.distPort, b.epmdPort = b.held.ports[0], b.held.ports[1], b.held.ports[2]
+	b.Addr = net.JoinHostPort("localhost", b.port)
 	if err := b.writeFiles(); err != nil {
 		return err
 	}
@@ -99,24 +94,14 @@ func (b *RabbitMQ) Start() (err error) {
 	if b.server, err = start(b.dir.path, b.dir.file("log"), b.environment(), b.program); err != nil {
 		return err
 	}
-	taken := false
-	err = b.server.answers(func() error {
-		if taken = strings.Contains(b.Log(), "eaddrinuse"); taken {
-			return nil // it goes on without listening
-		}
+	return b.server.answers(func() error {
 		conn, err := b.dial()
 		if err == nil {
 			conn.Close()
 		}
 		return err
 	})
-	if taken {
-		return errPortTaken
-	}
-	return err
 }
-
-var errPortTaken = errors.New("brokertest: rabbitmq-server: somebody has taken its port")
 
 // startEpmd starts the name server of Erlang's nodes. Without it the node starts one that
 // outlives it.
@@ -156,7 +141,7 @@ func (b *RabbitMQ) Close() error {
 	if b.dir == nil {
 		return nil
 	}
-	err := errors.Join(b.Crash(), b.epmd.kill(), b.dir.close())
+	err := errors.Join(b.Crash(), b.epmd.kill(), b.held.release(), b.dir.close())
 	b.dir = nil
 	return err
 }
@@ -187,16 +172,6 @@ func (b *RabbitMQ) dial() (*amqp.Connection, error) {
 		return nil, err
 	}
 	return amqp.DialConfig(b.URL(b.User, b.Password), amqp.Config{TLSClientConfig: config, Dial: amqp.DefaultDial(10 * time.Second)})
-}
-
-func (b *RabbitMQ) choosePorts() error {
-	ports, err := freePorts(3)
-	if err != nil {
-		return err
-	}
-	b.port, b.distPort, b.epmdPort = ports[0], ports[1], ports[2]
-	b.Addr = net.JoinHostPort("localhost", b.port)
-	return nil
 }
 
 // environment keeps the node away from the machine's own files, ports and names.

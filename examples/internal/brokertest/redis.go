@@ -23,6 +23,7 @@ type Redis struct {
 	Client    Pair // a client certificate that it takes
 
 	dir     *directory
+	held    held
 	process *process
 	admin   *redis.Client
 }
@@ -71,24 +72,18 @@ func StartRedis(authority *Authority, options *RedisOptions) (_ *Redis, err erro
 	if r.dir, err = newDirectory(); err != nil {
 		return nil, err
 	}
-	for tries := 1; ; tries++ {
-		if err = r.start(program, options); err == nil {
-			return r, nil
-		}
-		if tries == 3 || !strings.Contains(err.Error(), "Address already in use") {
-			return nil, errors.Join(err, r.Close())
-		}
-		if err := r.process.kill(); err != nil {
-			return nil, errors.Join(err, r.Close())
-		}
+	if err = r.start(program, options); err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
+	return r, nil
 }
 
 func (r *Redis) start(program string, options *RedisOptions) error {
-	ports, err := freePorts(2)
-	if err != nil {
+	var err error
+	if r.held, err = hold(2); err != nil {
 		return err
 	}
+	ports := r.held.ports
 	r.Addr = net.JoinHostPort("localhost", ports[0])
 	if options.Plain {
 		r.PlainAddr = net.JoinHostPort("localhost", ports[1])
@@ -156,7 +151,7 @@ func (r *Redis) Close() error {
 	if r.admin != nil {
 		_ = r.admin.Close()
 	}
-	err := errors.Join(r.process.kill(), r.dir.close())
+	err := errors.Join(r.process.kill(), r.held.release(), r.dir.close())
 	r.dir = nil
 	return err
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/azurepg/azurepg/examples/internal/brokertest"
+	"github.com/azurepg/azurepg/internal/loopback"
 	"github.com/azurepg/azurepg/tlsfiles"
 )
 
@@ -164,7 +165,7 @@ func (w *witness) connect(t *testing.T, addr string) {
 
 func TestPageIsRunFromTopToBottom(t *testing.T) {
 	dir := t.TempDir()
-	ports := brokertest.Ports(t, 2)
+	ports := []string{loopback.HeldPort(t), loopback.HeldPort(t)}
 	m := &machine{t: t, dir: dir, env: append(brokertest.Node(t, dir), "LC_ALL=C.UTF-8", "RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq.conf"))}
 	servers := []string{net.JoinHostPort("127.0.0.1", ports[0]), net.JoinHostPort("127.0.0.1", ports[1]), "", ""}
 	var (

@@ -1,4 +1,4 @@
-package azurepgtest
+package loopback
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 
 func TestHeldPortIsNobodyElses(t *testing.T) {
 	t.Parallel()
-	port, release, err := holdPort()
+	port, release, err := HoldPort()
 	if err != nil {
 		t.Fatal(err)
 	}
