@@ -118,7 +118,7 @@ const (
 // best: what else goes on in the process only adds.
 func moreAllocations(rows []*connectRow, name string) float64 {
 	ours := find(rows, name)
-	return ours.allocs.quantile(0) - find(rows, ours.limit).allocs.quantile(0)
+	return ours.allocs.least() - find(rows, ours.limit).allocs.least()
 }
 
 func aimConnects(to *report, rows []*connectRow) {

@@ -201,7 +201,7 @@ func agree(rows []*queryRow, name string) bool {
 	ours := findQuery(rows, name)
 	limit := findQuery(rows, ours.limit)
 	for _, q := range queries {
-		if ours.fewest(q)-limit.fewest(q) >= 1 { // some rounds have a few of something else
+		if ours.allocs[q.name].least()-limit.allocs[q.name].least() >= 1 { // some rounds have a few of something else
 			return false
 		}
 	}
@@ -217,7 +217,7 @@ func aimQueries(to *report, rows []*queryRow) {
 			if i > 0 {
 				got += ", "
 			}
-			got += whole(ours.fewest(q)) + " of " + whole(limit.fewest(q))
+			got += whole(ours.allocs[q.name].least()) + " of " + whole(limit.allocs[q.name].least())
 		}
 		to.hold("queries, "+name+": "+allocations, "those of the limit", got, agree(rows, name))
 	}
