@@ -15,8 +15,9 @@ import (
 	"github.com/azurepg/azurepg/examples/internal/child"
 )
 
-// lifetime of every token.
-const lifetime = 3 * time.Second
+// lifetime of every token, after half of which it is renewed: a machine that stands still
+// for the other half has logins refused, which pgxpool does not try again.
+const lifetime = 10 * time.Second
 
 var azure *azurepgtest.Server
 
