@@ -22,7 +22,7 @@ func Listen(ctx context.Context, address string, beyond bool) (net.Listener, err
 	network, where, _ := strings.Cut(address, ":")
 	switch network {
 	case "unix":
-		return listenUnix(where)
+		return listenUnix(ctx, where)
 	case "tcp":
 		host, err := loopback(where)
 		if err != nil && !beyond {

@@ -3,6 +3,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -37,7 +38,7 @@ func (l *unixListener) Close() error { return l.close() }
 
 // listenUnix makes the socket under another name, and gives it its own when it is
 // complete: nobody sees one that does not listen yet or has other permissions.
-func listenUnix(path string) (net.Listener, error) {
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	path, err := socketPath(path)
 	if err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func listenUnix(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, plainError(err)
 	}
-	dir, err := lockDir(filepath.Dir(path))
+	dir, err := lockDir(ctx, filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
@@ -74,9 +75,9 @@ func listenUnix(path string) (net.Listener, error) {
 // retire removes the socket that made is of while it still listens: so nobody takes it for
 // dead and puts a new one in its place between the look at it and its removal.
 func retire(path string, made os.FileInfo) error {
-	dir, err := lockDir(filepath.Dir(path))
+	dir, err := lockDir(context.Background(), filepath.Dir(path))
 	if err != nil {
-		return removeOwn(path, made) // nobody else starts in such a directory
+		return removeOwn(path, made) // nobody else starts in such a directory, or will have to wait
 	}
 	defer func() { _ = dir.Close() }() // and with it the lock
 	return removeOwn(path, made)
@@ -99,9 +100,13 @@ func socketPath(path string) (string, error) {
 	return path, nil
 }
 
+// lockPatience is how long one proxy waits for another that starts or ends in the same
+// directory, which takes milliseconds.
+const lockPatience = 3 * time.Second
+
 // lockDir locks a directory that is closed to others: of two proxies that start or end
 // here at the same time, one waits.
-func lockDir(name string) (*os.File, error) {
+func lockDir(ctx context.Context, name string) (*os.File, error) {
 	dir, err := os.Open(name)
 	if err != nil {
 		return nil, plainError(err)
@@ -112,12 +117,28 @@ func lockDir(name string) (*os.File, error) {
 			"name a directory that does not exist yet, or one of your own with mode 0700", name, info.Mode().Perm())
 	}
 	if err == nil {
-		err = os.NewSyscallError("flock", syscall.Flock(int(dir.Fd()), syscall.LOCK_EX))
+		err = lock(ctx, dir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
 	return dir, nil
+}
+
+func lock(ctx context.Context, dir *os.File) error {
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	for {
+		err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil || !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return os.NewSyscallError("flock", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("another proxy is starting or ending in %s, or something else has locked that directory: name another one", dir.Name())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 func isOwn(info os.FileInfo) bool {

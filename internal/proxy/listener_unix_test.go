@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/azurepg/azurepg/internal/proxy"
@@ -189,6 +190,30 @@ func TestOfManyThatStartAtOnceOneListens(t *testing.T) {
 	all.Wait()
 	if n := listening.Load(); n != 1 {
 		t.Errorf("%d listen; want 1", n)
+	}
+}
+
+func TestADirectoryThatStaysLockedIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pg", "sock")
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	locked, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer locked.Close()
+	if err := syscall.Flock(int(locked.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenAt(t, "unix:"+path); err == nil || !strings.Contains(err.Error(), "has locked that directory") {
+		t.Errorf("got %v", err)
+	}
+	if err := locked.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenAt(t, "unix:"+path); err != nil {
+		t.Errorf("once it is unlocked: %v", err)
 	}
 }
 
