@@ -6,11 +6,9 @@ import (
 	"flag"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/azurepg/azurepg"
 	"github.com/azurepg/azurepg/internal/proxy"
@@ -143,30 +141,6 @@ func closeAll(listeners []net.Listener) (err error) {
 		err = errors.Join(err, l.Close())
 	}
 	return err
-}
-
-// serveHealth serves at address until end is called: to the end of the drain.
-func serveHealth(ctx context.Context, address string, server *proxy.Server, logger *slog.Logger) (end func(), err error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, &exitError{exitUsage, errors.New("-health: nothing can listen there: give HOST:PORT of this machine, and a port that is free")}
-	}
-	web := newWeb(server, logger)
-	logger.Info("health", "address", l.Addr().String())
-	go func() { _ = web.Serve(l) }()
-	return func() { _ = web.Close() }, nil
-}
-
-// newWeb returns a server that no client holds on to for more than a minute, whether it
-// says nothing or does not read.
-func newWeb(server *proxy.Server, logger *slog.Logger) *http.Server {
-	const patience = 10 * time.Second
-	return &http.Server{
-		Handler: server.Health(), ReadHeaderTimeout: patience, ReadTimeout: patience,
-		WriteTimeout:   6 * patience, // a login for /readyz included
-		IdleTimeout:    6 * patience,
-		MaxHeaderBytes: 1 << 14, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
 }
 
 // secondSignal returns a context that ends at the first signal after ctx has ended.

@@ -6,7 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -108,6 +110,51 @@ func TestNoClientHoldsOnToHealth(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestHealthHangsUpOnClientsBeyondItsLimit(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 3
+	web := &http.Server{Handler: http.NotFoundHandler()}
+	go func() { _ = web.Serve(newLimited(l, most)) }()
+	defer web.Close()
+	// ask returns a client that is connected still, or nil.
+	ask := func() net.Conn {
+		client, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = client.SetDeadline(time.Now().Add(time.Minute))
+		_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		if _, err := io.ReadFull(client, make([]byte, 8)); err != nil {
+			_ = client.Close()
+			return nil
+		}
+		return client
+	}
+	var in []net.Conn
+	for range most {
+		in = append(in, ask())
+	}
+	if slices.Contains(in, nil) || ask() != nil {
+		t.Fatalf("of %d clients not all are in, or one more is", most)
+	}
+	_ = in[0].Close()
+	for end := time.Now().Add(time.Minute); ; { // the server has to notice
+		if client := ask(); client != nil {
+			_ = client.Close()
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("a place that was left is not given to another")
+		}
+	}
+	for _, client := range in {
+		_ = client.Close()
 	}
 }
 
