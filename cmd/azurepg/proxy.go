@@ -94,6 +94,8 @@ func (p *proxyFlags) run(ctx context.Context, std *streams, args []string) error
 	if err != nil {
 		return err
 	}
+	now, stop := secondSignal(ctx)
+	defer stop()
 	listeners, err := p.open(ctx)
 	if err != nil {
 		return &exitError{exitUsage, err}
@@ -105,8 +107,6 @@ func (p *proxyFlags) run(ctx context.Context, std *streams, args []string) error
 		}
 		defer end()
 	}
-	now, stop := secondSignal(ctx)
-	defer stop()
 	notifyReady()
 	return server.Serve(ctx, now, listeners...)
 }
@@ -143,23 +143,22 @@ func closeAll(listeners []net.Listener) (err error) {
 	return err
 }
 
-// secondSignal returns a context that ends at the first signal after ctx has ended.
+// secondSignal returns a context that ends at the second signal from now on. It counts
+// from the beginning: one that comes while the first is still taken in is not lost.
 func secondSignal(ctx context.Context) (now context.Context, stop func()) {
 	now, end := context.WithCancel(context.WithoutCancel(ctx))
+	heard := make(chan os.Signal, 2)
+	signal.Notify(heard, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		select {
-		case <-now.Done():
-			return
-		case <-ctx.Done():
+		defer signal.Stop(heard)
+		for range 2 {
+			select {
+			case <-heard:
+			case <-now.Done():
+				return
+			}
 		}
-		again := make(chan os.Signal, 1)
-		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
-		defer signal.Stop(again)
-		select {
-		case <-again:
-			end()
-		case <-now.Done():
-		}
+		end()
 	}()
 	return now, end
 }

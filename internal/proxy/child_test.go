@@ -56,9 +56,7 @@ func run(t *testing.T, s *azurepgtest.Server, p *azurepgtest.Principal, args ...
 		c.ended <- err
 	}()
 	t.Cleanup(func() {
-		_ = c.cmd.Process.Signal(syscall.SIGTERM)
-		_ = c.cmd.Process.Signal(syscall.SIGTERM)
-		c.wait(t)
+		c.end(t)
 		c.noLeaks(t, c.said())
 	})
 	c.readAddresses(t, lines)
@@ -108,6 +106,16 @@ func (c *child) readAddresses(t *testing.T, lines <-chan string) {
 
 func (c *child) said() string {
 	return c.out.String()
+}
+
+// end has it end at once. Of two signals that are sent together one may be lost.
+func (c *child) end(t *testing.T) {
+	t.Helper()
+	for n := 0; len(c.ended) == 0 && n < int(patience/(10*time.Millisecond)); n++ {
+		_ = c.cmd.Process.Signal(syscall.SIGTERM)
+		time.Sleep(10 * time.Millisecond)
+	}
+	_ = c.wait(t)
 }
 
 // wait waits for the end of the child.

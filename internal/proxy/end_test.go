@@ -3,10 +3,13 @@ package proxy_test
 import (
 	"bytes"
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/azurepg/azurepg/internal/proxy"
+	"github.com/azurepg/azurepg/internal/transcript"
 )
 
 func TestIdleSessionsEndAndBusyOnesDoNot(t *testing.T) {
@@ -59,6 +62,28 @@ func TestDrainEndsSessionsBetweenMessages(t *testing.T) {
 		}
 		return n == 0
 	})
+}
+
+// The server takes no cancel request, for which there are 10 s else.
+func TestASecondSignalWaitsForNoServer(t *testing.T) {
+	fake, cfg := startFake(t, ready, true)
+	var said transcript.Transcript
+	s := serveConfig(t, cfg, proxy.Options{DrainTimeout: time.Hour, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	conn := s.dial(t)
+	enter(t, conn)
+	write(t, conn, query(t, "select"))
+	eventually(t, "the statement is under way", func() bool { return s.metric(t, "bytes_from_clients_total") != "0" })
+	fake.deaf.Store(true)
+	s.drain()
+	s.now()
+	wantError(t, conn, "57P01")
+	if err := <-s.done; err != nil {
+		t.Error(err)
+	}
+	s.done <- nil
+	if s.metric(t, "cancel_requests_total") != "1" || strings.Contains(said.String(), "cancel request failed") {
+		t.Errorf("no cancel request was sent, or it was waited for:\n%s", &said)
+	}
 }
 
 // A login that is under way when the proxy ends is told so.

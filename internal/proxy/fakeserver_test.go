@@ -42,6 +42,7 @@ type fakeServer struct {
 	tls    *tls.Config
 	at     stage
 	silent bool
+	deaf   atomic.Bool // from now on clients are accepted, and nothing else
 
 	reached, left atomic.Int64 // clients: how many got there, and how many have left
 }
@@ -73,6 +74,10 @@ func startFake(tb testing.TB, at stage, silent bool) (*fakeServer, *azurepg.Conf
 
 func (f *fakeServer) serve(raw net.Conn) {
 	defer func() { _ = raw.Close() }()
+	if f.deaf.Load() {
+		_, _ = io.Copy(io.Discard, raw)
+		return
+	}
 	conn := f.advance(raw)
 	if conn == nil {
 		return

@@ -95,7 +95,8 @@ func New(cfg *azurepg.Config, options Options) (*Server, error) {
 // Serve serves the clients of the listeners until ctx is done. Then it closes the
 // listeners, lets sessions go on until they end or DrainTimeout has passed or now is
 // done, tells those that are left SQLSTATE 57P01, and returns when the last connection
-// is closed. It is called once. The error is of closing a listener.
+// is closed, or a second after now. It is called once. The error is of closing a
+// listener.
 func (s *Server) Serve(ctx, now context.Context, listeners ...net.Listener) error {
 	// Connections live longer than ctx: to the end of the drain.
 	lives, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -115,26 +116,36 @@ func (s *Server) Serve(ctx, now context.Context, listeners ...net.Listener) erro
 		err = errors.Join(err, l.Close())
 	}
 	accepting.Wait()
-	s.drain(now, &serving)
-	end()
-	serving.Wait()
+	s.drain(now, end, &serving)
 	return err
 }
 
-// drain waits for the connections to end by themselves.
-func (s *Server) drain(now context.Context, serving *sync.WaitGroup) {
+// lastWords is how long connections have after now, to say why they end and to cancel
+// what the server does for them.
+const lastWords = time.Second
+
+// drain waits for the connections to end by themselves, and then ends their lives. A
+// server that does not answer a cancel request holds up nothing after now.
+func (s *Server) drain(now context.Context, end func(), serving *sync.WaitGroup) {
 	s.options.Logger.Info("draining", "connections", len(s.doors), "timeout", max(0, s.options.DrainTimeout).String())
-	ended := make(chan struct{})
+	ended, late := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		serving.Wait()
 	}()
+	defer context.AfterFunc(now, func() { time.AfterFunc(lastWords, func() { close(late) }) })()
 	limit := time.NewTimer(s.options.DrainTimeout)
 	defer limit.Stop()
 	select {
 	case <-ended:
 	case <-limit.C:
 	case <-now.Done():
+	}
+	end()
+	select {
+	case <-ended:
+	case <-late:
+		s.options.Logger.Warn("ended before all connections had", "connections", len(s.doors))
 	}
 }
 
