@@ -158,7 +158,7 @@ func TestBothVersionsOfTLSServe(t *testing.T) {
 // shows that RabbitMQ looks at it.
 func TestWithoutUpdateSecretRightsEndWithTheToken(t *testing.T) {
 	p := newProgram(t, everything...)
-	p.azure.Entra.SetLifetime(3 * time.Second)
+	p.azure.Entra.SetLifetime(6 * time.Second) // in which a busy machine has to log in and declare
 	b := p.broker(t)
 	conn, err := b.dial(t.Context())
 	if err != nil {

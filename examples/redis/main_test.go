@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,6 +47,7 @@ func startServers() (s *servers, err error) {
 }
 
 func TestMain(m *testing.M) {
+	redis.SetLogger(&goRedis)
 	code := m.Run()
 	if err := started.close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -101,17 +103,26 @@ func newProgram(t *testing.T, policy string) *program {
 	} {
 		t.Setenv(name, value)
 	}
-	redis.SetLogger(output)
+	goRedis.to.Store(output)
 	t.Cleanup(func() {
-		redis.SetLogger(silent{})
+		goRedis.to.Store(nil)
 		brokertest.NoLeaks(t, s.azure, output.String())
 	})
 	return p
 }
 
-type silent struct{}
+// goRedis is what go-redis logs to, and passes it on to the program of the test that runs.
+// SetLogger is a plain assignment, beside which clients of an earlier test may still log: it
+// is called once.
+var goRedis lastLogger
 
-func (silent) Printf(context.Context, string, ...any) {}
+type lastLogger struct{ to atomic.Pointer[child.Output] }
+
+func (l *lastLogger) Printf(ctx context.Context, format string, args ...any) {
+	if to := l.to.Load(); to != nil {
+		to.Printf(ctx, format, args...)
+	}
+}
 
 // connect is a client of the program without retries, which could hide a failure.
 func (p *program) connect(t *testing.T) *client {
