@@ -45,6 +45,7 @@ func TestPsycopg2AndSQLAlchemyNoticeNoTokensEnd(t *testing.T) {
 const pooled = `
 import sys, sqlalchemy
 engine = sqlalchemy.create_engine("postgresql+psycopg2://", pool_pre_ping=True)
+print("ready", flush=True)
 for line in sys.stdin:
     try:
         with engine.connect() as conn:
@@ -57,8 +58,12 @@ for line in sys.stdin:
 // connections that there are. Its end shows when one of them has to be replaced.
 func TestTokenThatNobodyRenewsIsMissedAtTheFirstReconnect(t *testing.T) {
 	t.Parallel()
-	s := pythontest.OnceOnly(t, "sp_fixed@db")
+	s, write := pythontest.OnceOnly(t, "sp_fixed@db")
 	p := s.Python(t, ".", verified, "-c", pooled)
+	if got := p.Line(); got != "ready" { // which takes seconds, of which the token has few
+		t.Fatalf("got %q; want ready", got)
+	}
+	write()
 	ask := func(want string) {
 		t.Helper()
 		p.Say("")

@@ -70,7 +70,7 @@ func EachWay(t *testing.T, role string, f func(*testing.T, *Site)) {
 	t.Helper()
 	for name, enter := range map[string]func(*Site, *testing.T){
 		"proxy":    func(s *Site, t *testing.T) { s.Proxy(t, s.Database) },
-		"passfile": func(s *Site, t *testing.T) { s.passfile(t) },
+		"passfile": func(s *Site, t *testing.T) { s.usePassfile(); s.writePassfile(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,12 +84,13 @@ func EachWay(t *testing.T, role string, f func(*testing.T, *Site)) {
 	}
 }
 
-// OnceOnly returns a site with a passfile that nobody renews.
-func OnceOnly(t *testing.T, role string) *Site {
+// OnceOnly returns a site whose passfile is there once write has been called, and which
+// nobody renews.
+func OnceOnly(t *testing.T, role string) (s *Site, write func()) {
 	t.Helper()
-	s := NewSite(t, role)
-	s.passfile(t, "-once")
-	return s
+	s = NewSite(t, role)
+	s.usePassfile()
+	return s, func() { s.writePassfile(t, "-once") }
 }
 
 // NewSite returns a site without azurepg.
@@ -143,16 +144,22 @@ func (s *Site) Proxy(t *testing.T, database string) {
 	s.Env = append(s.Env, "DB_HOST="+dir, "PGHOST="+dir)
 }
 
-// passfile starts azurepg passfile, and leads the programs to the server itself.
-func (s *Site) passfile(t *testing.T, flags ...string) {
-	file := filepath.Join(s.Home, "pgpass")
-	s.azurepg(t, func() bool {
-		_, err := os.Stat(file)
-		return err == nil
-	}, s.Database, append([]string{"passfile", "-out", file}, flags...)...)
+// usePassfile leads the programs to the server itself, with the token of a passfile.
+func (s *Site) usePassfile() {
 	host, port := s.Azure.Postgres.Host, strconv.Itoa(s.Azure.Postgres.Port)
 	s.Env = append(s.Env, "DB_HOST="+host, "DB_PORT="+port, "PGHOST="+host, "PGPORT="+port,
-		"PGPASSFILE="+file, "PGSSLROOTCERT="+s.Azure.Postgres.CAFile)
+		"PGPASSFILE="+s.passfile(), "PGSSLROOTCERT="+s.Azure.Postgres.CAFile)
+}
+
+func (s *Site) passfile() string { return filepath.Join(s.Home, "pgpass") }
+
+// writePassfile starts azurepg passfile.
+func (s *Site) writePassfile(t *testing.T, flags ...string) {
+	t.Helper()
+	s.azurepg(t, func() bool {
+		_, err := os.Stat(s.passfile())
+		return err == nil
+	}, s.Database, append([]string{"passfile", "-out", s.passfile()}, flags...)...)
 }
 
 // azurepg starts a command for a database, and returns when it is ready.
