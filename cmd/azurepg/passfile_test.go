@@ -83,11 +83,11 @@ func withDatabase(t *testing.T, dsn, database string) string {
 	return u.String()
 }
 
-// Tokens of three seconds: logins go on across four of them, and through the outage of
-// half a token's life.
+// Tokens of six seconds, half of which is for a psql on a busy machine: logins go on across
+// four of them, and through the outage of half a token's life.
 func TestPsqlLogsInThroughThePassfileWhileTokensEnd(t *testing.T) {
 	azure := azurepgtest.Start(t)
-	azure.Entra.SetLifetime(3 * time.Second)
+	azure.Entra.SetLifetime(6 * time.Second)
 	r := runPassfile(t, azure, azure.DSN("shop"))
 	for tokens := azure.Entra.TokenRequests(); azure.Entra.TokenRequests() < tokens+4; {
 		if out, err := r.psql(t, azure.Postgres.Host, "shop", "postgres"); err != nil || out != "shop in postgres" {
