@@ -71,6 +71,8 @@ func TestMetricsAreInPrometheusFormat(t *testing.T) {
 	azure := sharedAzure(t)
 	s := serve(t, azure.DSN("app"), proxy.Options{})
 	enter(t, s.dial(t))
+	// Bytes are counted when they have been written, and the client may be sooner.
+	eventually(t, "the welcome is counted", func() bool { return s.metric(t, "bytes_to_clients_total") != "0" })
 	w := get(t, s.Health(), "/metrics")
 	if got := w.Header().Get("Content-Type"); got != "text/plain; version=0.0.4; charset=utf-8" {
 		t.Errorf("Content-Type is %q", got)

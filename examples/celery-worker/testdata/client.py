@@ -126,8 +126,12 @@ def pickled():
 
 
 def ping():
+    """A broadcast of Redis is lost while a worker whose connection was cut subscribes anew."""
     node = os.environ["NODE"]
-    return app.control.inspect(destination=[node], timeout=WAIT).ping()
+    for _ in range(6):
+        answer = app.control.inspect(destination=[node], timeout=WAIT / 6).ping()
+        if answer:
+            return answer
 
 
 def ping_all():
