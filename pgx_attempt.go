@@ -225,6 +225,7 @@ func (a *attempt) give(login *hostLogin) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.token != nil && a.current == login {
+		login.given = true
 		a.owner.Password = string(*a.token)
 		a.config = a.owner
 	}
