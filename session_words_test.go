@@ -47,6 +47,31 @@ func TestTokenRepeatedWhileAHostIsChosenIsShownNowhere(t *testing.T) {
 	}
 }
 
+// pgx takes the answer for granted, in a goroutine of the pool's where nobody can recover.
+func TestServerWithoutAnAnswerForTargetSessionAttrsIsAnError(t *testing.T) {
+	for name, answer := range map[string][]pgproto3.BackendMessage{
+		"nothing":   nil,
+		"no row":    {&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("x"), DataTypeOID: 25}}}, &pgproto3.CommandComplete{CommandTag: []byte("SHOW")}},
+		"no column": {&pgproto3.RowDescription{}, &pgproto3.DataRow{}, &pgproto3.CommandComplete{CommandTag: []byte("SHOW")}},
+	} {
+		for _, attrs := range []string{"read-write", "read-only", "primary", "standby", "prefer-standby"} {
+			for _, door := range loginDoors {
+				t.Run(name+", "+attrs+", "+door, func(t *testing.T) {
+					host := scripted(t, asksAndLetsIn(func(string) []pgproto3.BackendMessage {
+						return append(answer, &pgproto3.ReadyForQuery{TxStatus: 'I'})
+					}))
+					cfg := &azurepg.Config{
+						Hosts: []azurepg.Host{host}, User: "app", SSLMode: "require", TargetSessionAttrs: attrs, Credential: giving(bearer),
+					}
+					if err := doors[door](t.Context(), cfg); err == nil && attrs != "prefer-standby" { // at which any other will do
+						t.Error("connected")
+					}
+				})
+			}
+		}
+	}
+}
+
 func TestNoticeThatRepeatsTheTokenReachesTheHookWithoutIt(t *testing.T) {
 	for _, door := range []string{"database/sql", "pgxpool"} {
 		t.Run(door, func(t *testing.T) {
