@@ -40,7 +40,7 @@ type attempt struct {
 	config  *pgconn.Config // has the password at this moment; nil: none has
 	owner   *pgconn.Config // of the one connect that this attempt is for; nil: none yet
 	spare   *hostLogin     // for the first host; nil: in use
-	current *hostLogin     // the one that may ask for the password
+	current *hostLogin     // the one that may ask for the password; nil: none
 	refused bool           // a host refused the login: no other one gets the token
 	sent    bool           // and it had the token by then
 }

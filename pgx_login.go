@@ -20,11 +20,16 @@ type hostLogin struct {
 }
 
 // Close closes the TCP connection. A hook's writer that fails may have kept the
-// password from leaving; then pgx closes, and its error must not hold it.
+// password from leaving; then pgx closes, and its error must not hold it. A hook's
+// reader that reads ahead may come upon the request only now.
 func (l *hostLogin) Close() error {
-	l.attempt.mu.Lock()
-	l.attempt.takeBack(l)
-	l.attempt.mu.Unlock()
+	a := l.attempt
+	a.mu.Lock()
+	if a.current == l {
+		a.takeBack(l)
+		a.current = nil
+	}
+	a.mu.Unlock()
 	return l.Conn.Close()
 }
 
