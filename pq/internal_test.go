@@ -36,6 +36,7 @@ func TestGuardLeavesWhenTheLastByteOfTheLoginIsRead(t *testing.T) {
 	if g.state != over {
 		t.Fatalf("not over after %q", got)
 	}
+	g.end()
 	rest := make([]byte, 100)
 	if n, err := g.Read(rest); err != nil || string(rest[:n]) != "WHAT FOLLOWS" {
 		t.Errorf("then %q, %v", rest[:n], err)

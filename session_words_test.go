@@ -1,0 +1,108 @@
+package azurepg_test
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/azurepg/azurepg"
+)
+
+// asksAndLetsIn asks for the password, lets everybody in, and answers the first query
+// with what answer returns.
+func asksAndLetsIn(answer func(password string) []pgproto3.BackendMessage) func(int64, net.Conn) {
+	return func(_ int64, conn net.Conn) {
+		send(conn, &pgproto3.AuthenticationCleartextPassword{})
+		password := strings.Trim(string(readMessage(conn)[5:]), "\x00")
+		send(conn, &pgproto3.AuthenticationOk{}, &pgproto3.ReadyForQuery{TxStatus: 'I'})
+		readMessage(conn)
+		send(conn, answer(password)...)
+	}
+}
+
+// The session in which target_session_attrs is looked at is still a part of Connect.
+func TestTokenRepeatedWhileAHostIsChosenIsShownNowhere(t *testing.T) {
+	for _, attrs := range []string{"read-write", "standby", "prefer-standby"} {
+		for _, door := range loginDoors {
+			t.Run(attrs+", "+door, func(t *testing.T) {
+				host := scripted(t, asksAndLetsIn(func(password string) []pgproto3.BackendMessage {
+					return []pgproto3.BackendMessage{
+						&pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "XX000", Message: "who sent " + password, Detail: password},
+						&pgproto3.ReadyForQuery{TxStatus: 'I'},
+					}
+				}))
+				w := newWitness(t)
+				cfg := &azurepg.Config{
+					Hosts: []azurepg.Host{host}, User: "app", SSLMode: "require", TargetSessionAttrs: attrs,
+					Credential: giving(bearer), Logger: w.logger,
+				}
+				w.fail(t, door, oneLine(doors[door](t.Context(), cfg)))
+				w.wantNone(t, bearer)
+			})
+		}
+	}
+}
+
+// pgx takes the answer for granted, in a goroutine of the pool's where nobody can recover.
+func TestServerWithoutAnAnswerForTargetSessionAttrsIsAnError(t *testing.T) {
+	for name, answer := range map[string][]pgproto3.BackendMessage{
+		"nothing":   nil,
+		"no row":    {&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("x"), DataTypeOID: 25}}}, &pgproto3.CommandComplete{CommandTag: []byte("SHOW")}},
+		"no column": {&pgproto3.RowDescription{}, &pgproto3.DataRow{}, &pgproto3.CommandComplete{CommandTag: []byte("SHOW")}},
+	} {
+		for _, attrs := range []string{"read-write", "read-only", "primary", "standby", "prefer-standby"} {
+			for _, door := range loginDoors {
+				t.Run(name+", "+attrs+", "+door, func(t *testing.T) {
+					host := scripted(t, asksAndLetsIn(func(string) []pgproto3.BackendMessage {
+						return append(answer, &pgproto3.ReadyForQuery{TxStatus: 'I'})
+					}))
+					cfg := &azurepg.Config{
+						Hosts: []azurepg.Host{host}, User: "app", SSLMode: "require", TargetSessionAttrs: attrs, Credential: giving(bearer),
+					}
+					if err := doors[door](t.Context(), cfg); err == nil && attrs != "prefer-standby" { // at which any other will do
+						t.Error("connected")
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestNoticeThatRepeatsTheTokenReachesTheHookWithoutIt(t *testing.T) {
+	for _, door := range []string{"database/sql", "pgxpool"} {
+		t.Run(door, func(t *testing.T) {
+			notice := func(password string) *pgproto3.NoticeResponse {
+				return &pgproto3.NoticeResponse{Severity: "NOTICE", Code: "00000", Message: "you sent " + password, Hint: password}
+			}
+			host := scripted(t, func(_ int64, conn net.Conn) {
+				send(conn, &pgproto3.AuthenticationCleartextPassword{})
+				password := strings.Trim(string(readMessage(conn)[5:]), "\x00")
+				send(conn, notice(password), &pgproto3.AuthenticationOk{}, notice(password), &pgproto3.ReadyForQuery{TxStatus: 'I'})
+				readMessage(conn) // show transaction_read_only
+				send(conn, notice(password), fatal("XX000"))
+			})
+			w, notices := newWitness(t), 0
+			cfg := &azurepg.Config{
+				Hosts: []azurepg.Host{host}, User: "app", SSLMode: "require", TargetSessionAttrs: "read-write", Credential: giving(bearer),
+				ConfigurePgx: func(cc *pgx.ConnConfig) error {
+					cc.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+						notices++
+						w.print("a notice", *n)
+					}
+					return nil
+				},
+			}
+			if err := doors[door](t.Context(), cfg); err == nil {
+				t.Fatal("connected")
+			}
+			if notices != 3 {
+				t.Errorf("%d notices; want 3", notices)
+			}
+			w.wantNone(t, bearer)
+		})
+	}
+}
