@@ -95,7 +95,10 @@ func disarm(cc *pgx.ConnConfig) {
 		last.end()
 		h := last.hooks
 		cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend = h.dial, h.afterNetConnect, h.buildFrontend
-		cc.OnPgError, cc.OnNotice, cc.AfterConnect = h.onPgError, h.onNotice, h.afterConnect
+		cc.OnPgError, cc.AfterConnect = h.onPgError, h.afterConnect
+		if h.onNotice != nil { // else it was left alone
+			cc.OnNotice = h.onNotice
+		}
 	}
 }
 

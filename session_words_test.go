@@ -106,3 +106,32 @@ func TestNoticeThatRepeatsTheTokenReachesTheHookWithoutIt(t *testing.T) {
 		})
 	}
 }
+
+func TestHookForNoticesStaysWhenBeforeConnectIsCalledAgain(t *testing.T) {
+	c, err := azurepg.NewConnector(&azurepg.Config{Hosts: []azurepg.Host{{Name: "db.invalid"}}, User: "app", Credential: giving(bearer)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, first := range []bool{true, false} { // whether it is set before the first call
+		cc, err := pgx.ParseConfig("host=localhost")
+		if err != nil {
+			t.Fatal(err)
+		}
+		notices := 0
+		for i := range 3 {
+			if first == (i == 0) {
+				cc.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) { notices++ }
+			}
+			if err := c.BeforeConnect(t.Context(), cc); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if cc.OnNotice == nil {
+			t.Fatalf("set first: %v: the hook is gone", first)
+		}
+		cc.OnNotice(nil, &pgconn.Notice{Message: "hello"})
+		if notices != 1 {
+			t.Errorf("set first: %v: it was called %d times; want once", first, notices)
+		}
+	}
+}
