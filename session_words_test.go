@@ -1,6 +1,7 @@
 package azurepg_test
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -42,6 +43,31 @@ func TestTokenRepeatedWhileAHostIsChosenIsShownNowhere(t *testing.T) {
 				}
 				w.fail(t, door, oneLine(doors[door](t.Context(), cfg)))
 				w.wantNone(t, bearer)
+			})
+		}
+	}
+}
+
+// PgBouncer may log in to its server only when the first statement comes. (lib/pq makes
+// driver.ErrBadConn of a FATAL error there, and does not say what it was.)
+func TestRefusalWhileAHostIsChosenIsARefusal(t *testing.T) {
+	for _, code := range []string{"28000", "28P01"} {
+		for _, door := range []string{"database/sql", "pgxpool"} {
+			t.Run(code+", "+door, func(t *testing.T) {
+				first := scripted(t, asksAndLetsIn(func(string) []pgproto3.BackendMessage { return []pgproto3.BackendMessage{fatal(code)} }))
+				asked := make(chan struct{}, 10)
+				second := scripted(t, func(int64, net.Conn) { asked <- struct{}{} })
+				cfg := &azurepg.Config{
+					Hosts: []azurepg.Host{first, second}, User: "app", SSLMode: "require", TargetSessionAttrs: "read-write", Credential: giving(bearer),
+				}
+				err := doors[door](t.Context(), cfg)
+				var refused *azurepg.AuthError
+				if door != "pgxpool" && (!errors.As(err, &refused) || strings.Contains(err.Error(), "was not sent")) {
+					t.Errorf("got %v; want an AuthError of a token that was sent", err)
+				}
+				if err == nil || len(asked) > 0 {
+					t.Errorf("got %v, and the second host was asked %d times", err, len(asked))
+				}
 			})
 		}
 	}
