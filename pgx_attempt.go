@@ -95,7 +95,10 @@ func disarm(cc *pgx.ConnConfig) {
 		last.end()
 		h := last.hooks
 		cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend = h.dial, h.afterNetConnect, h.buildFrontend
-		cc.OnPgError, cc.OnNotice, cc.AfterConnect = h.onPgError, h.onNotice, h.afterConnect
+		cc.OnPgError, cc.AfterConnect = h.onPgError, h.afterConnect
+		if h.onNotice != nil { // else it was left alone
+			cc.OnNotice = h.onNotice
+		}
 	}
 }
 
@@ -261,9 +264,10 @@ func (a *attempt) onPgError(conn *pgconn.PgConn, err *pgconn.PgError) bool {
 	return usable && !ofLogin && !demoted
 }
 
-// noteError notes an error of a login, and returns whether err is one: so is what has the
-// token in it while ValidateConnect looks whether the session will do. It calls onRefused
-// without the lock.
+// noteError notes an error of a login, and returns whether err is one. While ValidateConnect
+// looks whether the session will do, a refusal still is, as of a PgBouncer that logs in to
+// its server only then, and so is what has the token in it. It calls onRefused without the
+// lock.
 func (a *attempt) noteError(err *pgconn.PgError) bool {
 	a.mu.Lock()
 	if a.token == nil || a.current == nil {
@@ -272,11 +276,12 @@ func (a *attempt) noteError(err *pgconn.PgError) bool {
 	}
 	a.takeBack(a.current)
 	token, sent := string(*a.token), a.current.sent
-	if repeated := hideToken(err, token); a.current.in {
+	repeated := hideToken(err, token)
+	refused := hostlist.IsRefusal(err.Code, err.Message)
+	if a.current.in && !refused {
 		a.mu.Unlock()
 		return repeated
 	}
-	refused := hostlist.IsRefusal(err.Code, err.Message)
 	if refused {
 		a.refused, a.sent = true, sent
 	}

@@ -97,6 +97,7 @@ func (w *loginWriter) watch(p []byte) {
 		w.login.sent = true
 		a.takeBack(w.login)
 		w.message.add(p)
+		clear(w.message.head[messageHeader:]) // the token's beginning, which a hook that prints w would show
 	default:
 		w.login.in = true
 		w.login = nil

@@ -2,8 +2,10 @@ package azurepg
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -27,6 +29,21 @@ func TestPgxIsNotGivenTheTokenOnceTheConnectionIsClosed(t *testing.T) {
 		}
 		if given := a.owner.Password != ""; given == closed {
 			t.Errorf("closed: %v, given: %v", closed, given)
+		}
+	}
+}
+
+// A hook keeps reader and writer as long as the connection lives, and may print them.
+func TestWriterOfALoginKeepsNothingOfTheToken(t *testing.T) {
+	a := (&pgxBase{}).newAttempt(Login{User: "app", Password: "HUNTER2"})
+	w := &loginWriter{w: io.Discard, login: &hostLogin{attempt: a, given: true}}
+	message := []byte("p\x00\x00\x00\x0cHUNTER2\x00")
+	for i := range message {
+		if _, err := w.Write(message[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+		if text := fmt.Sprintf("%s %v", w.message.head, w.message.head); strings.Contains(text, "H") || strings.Contains(text, "72") {
+			t.Errorf("after %d bytes: %s", i+1, text)
 		}
 	}
 }

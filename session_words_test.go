@@ -1,6 +1,7 @@
 package azurepg_test
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -42,6 +43,31 @@ func TestTokenRepeatedWhileAHostIsChosenIsShownNowhere(t *testing.T) {
 				}
 				w.fail(t, door, oneLine(doors[door](t.Context(), cfg)))
 				w.wantNone(t, bearer)
+			})
+		}
+	}
+}
+
+// PgBouncer may log in to its server only when the first statement comes. (lib/pq makes
+// driver.ErrBadConn of a FATAL error there, and does not say what it was.)
+func TestRefusalWhileAHostIsChosenIsARefusal(t *testing.T) {
+	for _, code := range []string{"28000", "28P01"} {
+		for _, door := range []string{"database/sql", "pgxpool"} {
+			t.Run(code+", "+door, func(t *testing.T) {
+				first := scripted(t, asksAndLetsIn(func(string) []pgproto3.BackendMessage { return []pgproto3.BackendMessage{fatal(code)} }))
+				asked := make(chan struct{}, 10)
+				second := scripted(t, func(int64, net.Conn) { asked <- struct{}{} })
+				cfg := &azurepg.Config{
+					Hosts: []azurepg.Host{first, second}, User: "app", SSLMode: "require", TargetSessionAttrs: "read-write", Credential: giving(bearer),
+				}
+				err := doors[door](t.Context(), cfg)
+				var refused *azurepg.AuthError
+				if door != "pgxpool" && (!errors.As(err, &refused) || strings.Contains(err.Error(), "was not sent")) {
+					t.Errorf("got %v; want an AuthError of a token that was sent", err)
+				}
+				if err == nil || len(asked) > 0 {
+					t.Errorf("got %v, and the second host was asked %d times", err, len(asked))
+				}
 			})
 		}
 	}
@@ -104,5 +130,34 @@ func TestNoticeThatRepeatsTheTokenReachesTheHookWithoutIt(t *testing.T) {
 			}
 			w.wantNone(t, bearer)
 		})
+	}
+}
+
+func TestHookForNoticesStaysWhenBeforeConnectIsCalledAgain(t *testing.T) {
+	c, err := azurepg.NewConnector(&azurepg.Config{Hosts: []azurepg.Host{{Name: "db.invalid"}}, User: "app", Credential: giving(bearer)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, first := range []bool{true, false} { // whether it is set before the first call
+		cc, err := pgx.ParseConfig("host=localhost")
+		if err != nil {
+			t.Fatal(err)
+		}
+		notices := 0
+		for i := range 3 {
+			if first == (i == 0) {
+				cc.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) { notices++ }
+			}
+			if err := c.BeforeConnect(t.Context(), cc); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if cc.OnNotice == nil {
+			t.Fatalf("set first: %v: the hook is gone", first)
+		}
+		cc.OnNotice(nil, &pgconn.Notice{Message: "hello"})
+		if notices != 1 {
+			t.Errorf("set first: %v: it was called %d times; want once", first, notices)
+		}
 	}
 }
