@@ -32,6 +32,17 @@ func TestDirectTLSNeedsALPN(t *testing.T) {
 	}
 }
 
+// negotiate asks the server of conn before the login, and wants that answer.
+func negotiate(t *testing.T, conn net.Conn, request pgproto3.FrontendMessage, want byte) {
+	t.Helper()
+	packet, _ := request.Encode(nil)
+	conn.Write(packet)
+	got := make([]byte, 1)
+	if _, err := io.ReadFull(conn, got); err != nil || got[0] != want {
+		t.Fatalf("%T: got %q, %v; want %q", request, got, err, want)
+	}
+}
+
 func TestGSSIsDeclined(t *testing.T) {
 	t.Parallel()
 	conn, err := net.Dial("tcp", shared.Postgres.Addr())
@@ -39,17 +50,8 @@ func TestGSSIsDeclined(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	for _, tt := range []struct {
-		message pgproto3.FrontendMessage
-		want    byte
-	}{{&pgproto3.GSSEncRequest{}, 'N'}, {&pgproto3.SSLRequest{}, 'S'}} {
-		packet, _ := tt.message.Encode(nil)
-		conn.Write(packet)
-		got := make([]byte, 1)
-		if _, err := io.ReadFull(conn, got); err != nil || got[0] != tt.want {
-			t.Fatalf("%T: got %q, %v; want %q", tt.message, got, err, tt.want)
-		}
-	}
+	negotiate(t, conn, &pgproto3.GSSEncRequest{}, 'N')
+	negotiate(t, conn, &pgproto3.SSLRequest{}, 'S')
 	if err := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}).Handshake(); err != nil {
 		t.Error(err)
 	}
