@@ -132,6 +132,38 @@ func fullBacklog(t *testing.T) azurepg.Host {
 	}
 }
 
+// Firewalls drop what they do not know. Whether the dialer or the context is the first to
+// know that the time is up makes no difference: without care it is now one, now the other.
+func TestHostThatAcceptsNothingIsAlwaysTheSameTimeOut(t *testing.T) {
+	noAzure(t)
+	host := fullBacklog(t)
+	const short = 10 * time.Millisecond
+	for door, connect := range doors {
+		for _, limit := range []string{"ctx", "connect_timeout"} {
+			texts := map[string]bool{}
+			for range 30 {
+				cfg := &azurepg.Config{Hosts: []azurepg.Host{host}, User: "app", SSLMode: "require", ConnectTimeout: time.Minute, Credential: giving(bearer)}
+				patience := time.Minute
+				if limit == "ctx" {
+					patience = short
+				} else {
+					cfg.ConnectTimeout = short
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				err := connect(ctx, cfg)
+				cancel()
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatalf("%s, %s: got %v; want DeadlineExceeded", door, limit, err)
+				}
+				texts[err.Error()] = true
+			}
+			if limit == "connect_timeout" && len(texts) != 1 { // the time of ctx may be up elsewhere
+				t.Errorf("%s, %s: %d texts: %v", door, limit, len(texts), texts)
+			}
+		}
+	}
+}
+
 func TestConnectEndsWithItsContextAtEveryByteAndLeavesNothing(t *testing.T) {
 	noAzure(t)
 	s := azurepgtest.Start(t)
