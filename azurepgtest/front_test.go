@@ -3,9 +3,11 @@ package azurepgtest_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -41,6 +43,20 @@ func negotiate(t *testing.T, conn net.Conn, request pgproto3.FrontendMessage, wa
 	if _, err := io.ReadFull(conn, got); err != nil || got[0] != want {
 		t.Fatalf("%T: got %q, %v; want %q", request, got, err, want)
 	}
+}
+
+// shownAt is the certificate that is shown at an address, or nil. By it an address that
+// has become another server's since is told from one that is still served.
+func shownAt(address string) *x509.Certificate {
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"postgresql"}}}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0]
 }
 
 func TestGSSIsDeclined(t *testing.T) {
