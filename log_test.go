@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -293,45 +292,6 @@ func TestOnlyOneFileWritesLogLines(t *testing.T) {
 	if !maps.Equal(written, documented) {
 		t.Errorf("log.go writes %q; documented are %q", slices.Sorted(maps.Keys(written)), slices.Sorted(maps.Keys(documented)))
 	}
-}
-
-// Who has waited for a token finds the line of its fetch written, and what comes of the
-// token is logged after it: no line comes out of nowhere when a program or a test is over.
-func TestFetchIsLoggedBeforeItsTokenIsUsed(t *testing.T) {
-	for name, fault := range map[string]azurepgtest.Fault{"fetched": {}, "failed": azurepgtest.Status(503, 0)} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				cred := azurepgtest.NewCredential("")
-				cred.Fault(fault)
-				log := &slowHandler{}
-				tokens := azurepg.NewTokenCache(cred, &azurepg.TokenCacheOptions{Logger: slog.New(log)})
-				var wg sync.WaitGroup
-				for range 3 {
-					wg.Go(func() {
-						_, _ = tokens.Token(t.Context())
-						if n := log.lines.Load(); n != 1 {
-							t.Errorf("Token has returned, and %d lines are written; want 1", n)
-						}
-					})
-				}
-				wg.Wait()
-			})
-		})
-	}
-}
-
-// slowHandler takes a second for each line.
-type slowHandler struct {
-	slog.Handler
-	lines atomic.Int32
-}
-
-func (*slowHandler) Enabled(context.Context, slog.Level) bool { return true }
-
-func (h *slowHandler) Handle(context.Context, slog.Record) error {
-	time.Sleep(time.Second)
-	h.lines.Add(1)
-	return nil
 }
 
 // Monitors know the counters by these names.
