@@ -16,7 +16,7 @@ import (
 // Who has waited for a token finds the line of its fetch written, and what comes of the
 // token is logged after it: no line comes out of nowhere when a program or a test is over.
 func TestFetchIsLoggedBeforeItsTokenIsUsed(t *testing.T) {
-	for name, fault := range map[string]azurepgtest.Fault{"fetched": {}, "failed": azurepgtest.Status(503, 0)} {
+	for name, fault := range map[string]azurepgtest.Fault{"fetched": azurepgtest.Delay(time.Second), "failed": azurepgtest.Status(503, 0).After(time.Second)} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cred := azurepgtest.NewCredential("")
