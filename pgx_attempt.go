@@ -134,7 +134,7 @@ func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, 
 	}
 	conn, err := a.hooks.dial(ctx, network, address)
 	if err != nil {
-		return nil, err
+		return nil, timeUp(ctx, err)
 	}
 	if login == nil {
 		login = new(hostLogin)
