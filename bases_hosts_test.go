@@ -124,12 +124,7 @@ func leaves(t *testing.T, cfg *azurepg.Config, silence silence, door, limit stri
 func TestFailOverGoesOnUntilAHostLetsUsIn(t *testing.T) {
 	noAzure(t)
 	s := sharedAzure(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := azurepg.Host{Name: "127.0.0.1", Port: uint16(l.Addr().(*net.TCPAddr).Port)}
-	_ = l.Close()
+	closed := refusing(t)
 	for _, door := range loginDoors {
 		t.Run(door, func(t *testing.T) {
 			asked, left := make(chan string, 100), make(chan struct{})

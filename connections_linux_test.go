@@ -12,7 +12,8 @@ import (
 	"github.com/azurepg/azurepg/azurepgtest"
 )
 
-// A user is a goroutine that asks a pool something again and again.
+// A user is a goroutine that asks a pool something again and again. Who had no answer
+// waits for longer the next time: on a busy machine none of many might ever get in.
 type user struct {
 	name string
 	pool pool
@@ -21,14 +22,18 @@ type user struct {
 }
 
 func (u *user) run(ctx context.Context) {
+	const least, most = 500 * time.Millisecond, 8 * time.Second
+	patience := least
 	for ctx.Err() == nil {
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 500*time.Millisecond)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		_, err := u.pool.ask(limited, "select 'x'")
 		cancel()
 		if err == nil {
 			u.good.Add(1)
+			patience = least
 		} else {
 			u.last.Store(&err)
+			patience = min(2*patience, most)
 		}
 		select {
 		case <-ctx.Done():

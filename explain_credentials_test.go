@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -103,14 +102,7 @@ func TestManagedIdentityThatCannotBeHadIsExplained(t *testing.T) {
 		wantParts(t, connectError(t, byID("2s", "11111111-2222-3333-4444-555555555555"), nil), "HTTP 400", "check that this identity is assigned")
 	})
 	t.Run("sidecar not up", func(t *testing.T) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := l.Addr().String()
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+		addr := fmt.Sprintf("127.0.0.1:%d", refusing(t).Port)
 		setenv(t, "IDENTITY_ENDPOINT=http://"+addr+"/msi/token", "IDENTITY_HEADER=x")
 		for name, dsn := range map[string]string{"by itself": "azure_credential=managed_identity", "in the chain": ""} {
 			t.Run(name, func(t *testing.T) {

@@ -31,7 +31,7 @@ func toRecorder(t *testing.T, rec *azurepgtest.Recorder, mode string) *azurepg.C
 		t.Fatal(err)
 	}
 	cfg := &azurepg.Config{
-		Hosts: []azurepg.Host{{Name: host, Port: uint16(n)}}, User: "app", SSLMode: mode, ConnectTimeout: time.Second,
+		Hosts: []azurepg.Host{{Name: host, Port: uint16(n)}}, User: "app", SSLMode: mode, ConnectTimeout: time.Minute,
 		Credential: giving(bearer),
 	}
 	if mode != "require" {
@@ -110,7 +110,11 @@ func TestNoTokenReachesAServerBelowTheFloor(t *testing.T) {
 				t.Run(string(row.evil)+", sslmode="+mode+", "+door, func(t *testing.T) {
 					t.Parallel()
 					rec := azurepgtest.Record(t, row.evil)
-					err := connect(t.Context(), toRecorder(t, rec, mode))
+					cfg := toRecorder(t, rec, mode)
+					if row.evil == azurepgtest.NeverAnswers {
+						cfg.ConnectTimeout = time.Second
+					}
+					err := connect(t.Context(), cfg)
 					if err == nil || err.Error() == "dialled" {
 						t.Fatalf("connected")
 					}
@@ -276,7 +280,6 @@ func TestBlackHoleEndsWithTheContext(t *testing.T) {
 			t.Parallel()
 			rec := azurepgtest.Record(t, azurepgtest.NeverAnswers)
 			cfg := toRecorder(t, rec, "verify-full")
-			cfg.ConnectTimeout = time.Minute
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			start := time.Now()

@@ -61,6 +61,13 @@ func (w *witness) keep(what, text string) {
 	w.texts = append(w.texts, printed{what, text})
 }
 
+// count returns how many texts there are; what runs in the background may add more.
+func (w *witness) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.texts)
+}
+
 // print prints v in every way that Go has.
 func (w *witness) print(what string, v any) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
@@ -152,8 +159,8 @@ func (w *witness) find(secrets ...string) (found []printed) {
 
 func (w *witness) wantNone(t *testing.T, secrets ...string) {
 	t.Helper()
-	if len(secrets) == 0 || len(w.texts) == 0 {
-		t.Fatalf("%d secrets, %d texts: there is nothing to search", len(secrets), len(w.texts))
+	if n := w.count(); len(secrets) == 0 || n == 0 {
+		t.Fatalf("%d secrets, %d texts: there is nothing to search", len(secrets), n)
 	}
 	for _, p := range w.find(secrets...) {
 		t.Errorf("a secret is in %s: %.300q", p.what, p.text)

@@ -41,7 +41,7 @@ func newPgxBase(cfg *Config, f *floor) (*pgxBase, error) {
 		cc.RuntimeParams = map[string]string{}
 	}
 	cc.DialFunc = (&net.Dialer{}).DialContext // without pgx's own time-out
-	cc.ValidateConnect = validators[cfg.TargetSessionAttrs]
+	cc.ValidateConnect = answered(validators[cfg.TargetSessionAttrs])
 	if err := setBaseParams(cc, cfg.BaseParams); err != nil {
 		return nil, err
 	}
@@ -111,6 +111,22 @@ var validators = map[string]pgconn.ValidateConnectFunc{
 	"primary":        pgconn.ValidateConnectTargetSessionAttrsPrimary,
 	"standby":        pgconn.ValidateConnectTargetSessionAttrsStandby,
 	"prefer-standby": pgconn.ValidateConnectTargetSessionAttrsPreferStandby,
+}
+
+// answered makes an error of the panic with which pgx's checks (5.12) meet a server
+// that does not answer their question with a row.
+func answered(check pgconn.ValidateConnectFunc) pgconn.ValidateConnectFunc {
+	if check == nil {
+		return nil
+	}
+	return func(ctx context.Context, conn *pgconn.PgConn) (err error) {
+		defer func() {
+			if recover() != nil {
+				err = errors.New("the server has no answer to what target_session_attrs asks")
+			}
+		}()
+		return check(ctx, conn)
+	}
 }
 
 var execModes = map[string]pgx.QueryExecMode{

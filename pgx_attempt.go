@@ -40,7 +40,7 @@ type attempt struct {
 	config  *pgconn.Config // has the password at this moment; nil: none has
 	owner   *pgconn.Config // of the one connect that this attempt is for; nil: none yet
 	spare   *hostLogin     // for the first host; nil: in use
-	current *hostLogin     // the one that may ask for the password
+	current *hostLogin     // the one that may ask for the password; nil: none
 	refused bool           // a host refused the login: no other one gets the token
 	sent    bool           // and it had the token by then
 }
@@ -51,6 +51,7 @@ type hooks struct {
 	afterNetConnect func(context.Context, *pgconn.Config, net.Conn) (net.Conn, error)
 	buildFrontend   pgconn.BuildFrontendFunc
 	onPgError       pgconn.PgErrorHandler
+	onNotice        pgconn.NoticeHandler
 	afterConnect    pgconn.AfterConnectFunc
 }
 
@@ -72,11 +73,14 @@ func (b *pgxBase) newAttempt(login Login) *attempt {
 // arm makes cc log in with a. cc is pgx's copy for one connect.
 func (a *attempt) arm(cc *pgx.ConnConfig) {
 	a.base.takeOver(cc, a.user)
-	a.hooks = hooks{cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend, cc.OnPgError, cc.AfterConnect}
+	a.hooks = hooks{cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend, cc.OnPgError, cc.OnNotice, cc.AfterConnect}
 	cc.DialFunc = a.dial
 	cc.AfterNetConnect = a.afterNetConnect
 	cc.BuildFrontend = a.buildFrontend
 	cc.OnPgError = a.onPgError
+	if cc.OnNotice != nil {
+		cc.OnNotice = a.onNotice
+	}
 	if a.onSuccess != nil {
 		cc.AfterConnect = a.afterConnect
 	}
@@ -90,7 +94,11 @@ func disarm(cc *pgx.ConnConfig) {
 	if last := armedBy(cc); last != nil {
 		last.end()
 		h := last.hooks
-		cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend, cc.OnPgError, cc.AfterConnect = h.dial, h.afterNetConnect, h.buildFrontend, h.onPgError, h.afterConnect
+		cc.DialFunc, cc.AfterNetConnect, cc.BuildFrontend = h.dial, h.afterNetConnect, h.buildFrontend
+		cc.OnPgError, cc.AfterConnect = h.onPgError, h.afterConnect
+		if h.onNotice != nil { // else it was left alone
+			cc.OnNotice = h.onNotice
+		}
 	}
 }
 
@@ -126,7 +134,7 @@ func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, 
 	}
 	conn, err := a.hooks.dial(ctx, network, address)
 	if err != nil {
-		return nil, err
+		return nil, timeUp(ctx, err)
 	}
 	if login == nil {
 		login = new(hostLogin)
@@ -225,6 +233,7 @@ func (a *attempt) give(login *hostLogin) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.token != nil && a.current == login {
+		login.given = true
 		a.owner.Password = string(*a.token)
 		a.config = a.owner
 	}
@@ -248,25 +257,31 @@ func (a *attempt) takeBack(login *hostLogin) {
 // use, and pgx then returns err, in which the token is hidden. At true it would
 // read the server's message once more.
 func (a *attempt) onPgError(conn *pgconn.PgConn, err *pgconn.PgError) bool {
-	ofLogin := a.noteRefusal(err)
+	ofLogin := a.noteError(err)
 	usable := a.hooks.onPgError == nil || a.hooks.onPgError(conn, err)
 	const readOnlySQLTransaction = "25006"
 	demoted := a.base.writer && err.Code == readOnlySQLTransaction
 	return usable && !ofLogin && !demoted
 }
 
-// noteRefusal notes an error of a login, and returns whether err is one. It calls
-// onRefused without the lock.
-func (a *attempt) noteRefusal(err *pgconn.PgError) bool {
+// noteError notes an error of a login, and returns whether err is one. While ValidateConnect
+// looks whether the session will do, a refusal still is, as of a PgBouncer that logs in to
+// its server only then, and so is what has the token in it. It calls onRefused without the
+// lock.
+func (a *attempt) noteError(err *pgconn.PgError) bool {
 	a.mu.Lock()
-	if a.token == nil || a.current == nil || a.current.in {
+	if a.token == nil || a.current == nil {
 		a.mu.Unlock()
 		return false
 	}
 	a.takeBack(a.current)
 	token, sent := string(*a.token), a.current.sent
-	hideToken(err, token)
+	repeated := hideToken(err, token)
 	refused := hostlist.IsRefusal(err.Code, err.Message)
+	if a.current.in && !refused {
+		a.mu.Unlock()
+		return repeated
+	}
 	if refused {
 		a.refused, a.sent = true, sent
 	}
@@ -277,15 +292,27 @@ func (a *attempt) noteRefusal(err *pgconn.PgError) bool {
 	return true
 }
 
+// onNotice is called for every notice of the server; one of a login may repeat the token.
+func (a *attempt) onNotice(conn *pgconn.PgConn, notice *pgconn.Notice) {
+	a.mu.Lock()
+	if a.token != nil {
+		hideToken((*pgconn.PgError)(notice), string(*a.token))
+	}
+	a.mu.Unlock()
+	a.hooks.onNotice(conn, notice)
+}
+
 // hideToken takes the token, or another secret, out of what a server says that
-// repeats what it was sent.
-func hideToken(err *pgconn.PgError, token string) {
+// repeats what it was sent. It returns whether the token was in it.
+func hideToken(err *pgconn.PgError, token string) (repeated bool) {
 	for _, text := range []*string{
 		&err.Severity, &err.SeverityUnlocalized, &err.Code, &err.Message, &err.Detail, &err.Hint, &err.Where, &err.InternalQuery,
 		&err.SchemaName, &err.TableName, &err.ColumnName, &err.DataTypeName, &err.ConstraintName, &err.File, &err.Routine,
 	} {
+		repeated = repeated || strings.Contains(*text, token)
 		*text = Redact(strings.ReplaceAll(*text, token, redacted))
 	}
+	return repeated
 }
 
 // afterConnect runs when a host has let us in that is the right one

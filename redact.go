@@ -10,7 +10,7 @@ import (
 	"github.com/azurepg/azurepg/internal/foreign"
 )
 
-// Secret is a text that must not be printed: fmt, log/slog and encoding/json
+// Secret is a text that must not be printed: fmt, log/slog, encoding/json and panic
 // show it as "[redacted]". string(s) is the text itself.
 //
 // fmt does not ask the methods of unexported fields, so a struct that keeps a
@@ -21,6 +21,10 @@ const redacted = "[redacted]"
 
 // Format writes "[redacted]" for every verb; an empty Secret prints as nothing.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.mask())) }
+
+// String returns "[redacted]", or an empty string for an empty Secret: for panic, and for
+// loggers that ask a fmt.Stringer by themselves.
+func (s Secret) String() string { return s.mask() }
 
 // LogValue returns "[redacted]", or an empty string for an empty Secret.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.mask()) }

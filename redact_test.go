@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -35,6 +37,20 @@ func TestSecretPrintsRedacted(t *testing.T) {
 	}
 	if got := fmt.Sprint(Secret("")); got != "" {
 		t.Errorf("an empty Secret prints as %q; want nothing", got)
+	}
+}
+
+// The runtime prints the value of a panic without fmt, and knows error and String only.
+func TestPanicPrintsNoSecret(t *testing.T) {
+	const child = "AZUREPG_TEST_PANIC"
+	if os.Getenv(child) != "" {
+		panic(Secret("HUNTER2"))
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestPanicPrintsNoSecret$")
+	cmd.Env = append(os.Environ(), child+"=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !bytes.Contains(out, []byte("panic: "+redacted)) || bytes.Contains(out, []byte("HUNTER2")) {
+		t.Errorf("%v, %s; want a panic without the secret", err, out)
 	}
 }
 

@@ -102,9 +102,9 @@ func (c *TokenCache) settle(f *flight, token azcore.AccessToken, err error) {
 		c.fail(f, old, now, err)
 	}
 	c.flight, f.err = nil, err
-	close(f.done)
 	c.mu.Unlock()
-	c.log(f, fresh, old, err)
+	c.log(f, fresh, old, err) // before anybody goes on, whose own lines come after it
+	close(f.done)
 }
 
 // keep puts fresh in use. The caller holds mu.

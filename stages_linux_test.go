@@ -47,7 +47,7 @@ func wantNoMore(t *testing.T, s *azurepgtest.Server, before resources) {
 // A stallingProxy passes a number of the server's bytes on and then no more.
 type stallingProxy struct {
 	host    azurepg.Host
-	passed  atomic.Int64  // bytes of the server's on the first connection
+	passed  atomic.Int64  // bytes of the server's on the first connection, counted before the client has them
 	stalled chan struct{} // receives once the first connection stalls
 }
 
@@ -96,12 +96,12 @@ func (p *stallingProxy) pass(client, server net.Conn, left int64, first bool) {
 	buffer := make([]byte, 16<<10)
 	for left > 0 {
 		n, err := server.Read(buffer[:min(left, int64(len(buffer)))])
+		if left -= int64(n); first {
+			p.passed.Add(int64(n))
+		}
 		if _, gone := client.Write(buffer[:n]); err != nil || gone != nil {
 			_, _ = client.Close(), server.Close()
 			return
-		}
-		if left -= int64(n); first {
-			p.passed.Add(int64(n))
 		}
 	}
 	p.stalled <- struct{}{}
@@ -132,6 +132,38 @@ func fullBacklog(t *testing.T) azurepg.Host {
 	}
 }
 
+// Firewalls drop what they do not know. Whether the dialer or the context is the first to
+// know that the time is up makes no difference: without care it is now one, now the other.
+func TestHostThatAcceptsNothingIsAlwaysTheSameTimeOut(t *testing.T) {
+	noAzure(t)
+	host := fullBacklog(t)
+	const short = 10 * time.Millisecond
+	for door, connect := range doors {
+		for _, limit := range []string{"ctx", "connect_timeout"} {
+			texts := map[string]bool{}
+			for range 30 {
+				cfg := &azurepg.Config{Hosts: []azurepg.Host{host}, User: "app", SSLMode: "require", ConnectTimeout: time.Minute, Credential: giving(bearer)}
+				patience := time.Minute
+				if limit == "ctx" {
+					patience = short
+				} else {
+					cfg.ConnectTimeout = short
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				err := connect(ctx, cfg)
+				cancel()
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatalf("%s, %s: got %v; want DeadlineExceeded", door, limit, err)
+				}
+				texts[err.Error()] = true
+			}
+			if limit == "connect_timeout" && len(texts) != 1 { // the time of ctx may be up elsewhere
+				t.Errorf("%s, %s: %d texts: %v", door, limit, len(texts), texts)
+			}
+		}
+	}
+}
+
 func TestConnectEndsWithItsContextAtEveryByteAndLeavesNothing(t *testing.T) {
 	noAzure(t)
 	s := azurepgtest.Start(t)
@@ -145,10 +177,16 @@ func TestConnectEndsWithItsContextAtEveryByteAndLeavesNothing(t *testing.T) {
 	whole := stall(t, s, 1<<40)
 	through := template.Clone()
 	through.Hosts = []azurepg.Host{whole.host}
-	if err := bases[0].connect(t.Context(), through); err != nil {
+	c, err := azurepg.NewConnector(through)
+	if err != nil {
 		t.Fatal(err)
 	}
-	login := whole.passed.Load() // of a pool it would be a query too
+	conn, err := c.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := whole.passed.Load() // of a pool it would be a query too; and closing has an answer
+	_ = conn.Close()
 	for _, door := range loginDoors {
 		t.Run(door, func(t *testing.T) {
 			proxies := []*stallingProxy{{host: fullBacklog(t)}}
@@ -167,16 +205,20 @@ func TestConnectEndsWithItsContextAtEveryByteAndLeavesNothing(t *testing.T) {
 				stalled := make(chan time.Time, 1)
 				go func() {
 					if p.stalled != nil {
-						<-p.stalled
+						select {
+						case <-p.stalled:
+						case <-ctx.Done(): // the login was shorter
+						}
 					}
 					select { // what the server said last is read by now
 					case <-time.After(50 * time.Millisecond):
-					case <-t.Context().Done():
+					case <-ctx.Done():
 					}
 					stalled <- time.Now()
 					cancel(why)
 				}()
 				err := doors[door](ctx, cfg)
+				cancel(nil)
 				left := time.Since(<-stalled)
 				if !errors.Is(err, context.Canceled) && !errors.Is(err, why) {
 					t.Errorf("stage %d of 17: got %v; want the context's error", i, err)

@@ -234,7 +234,7 @@ func (f *floor) dialHost(ctx context.Context, network string, i int) (_ net.Conn
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, network, f.hosts[i].dialAddress())
 	if err != nil {
-		return nil, err
+		return nil, timeUp(ctx, err)
 	}
 	defer func() {
 		if err != nil {
@@ -251,6 +251,19 @@ func (f *floor) dialHost(ctx context.Context, network string, i int) (_ net.Conn
 		return nil, err
 	}
 	return secure, nil
+}
+
+// timeUp returns the error of a dialer as one of ctx, if that is what it is. A dialer has
+// a timer of its own for the deadline of ctx, which may strike first: then ctx is not done
+// yet, and the error is no context.DeadlineExceeded.
+func timeUp(ctx context.Context, err error) error {
+	end, ok := ctx.Deadline()
+	var dialer net.Error
+	if !ok || time.Now().Before(end) || !errors.As(err, &dialer) || !dialer.Timeout() {
+		return err
+	}
+	<-ctx.Done()
+	return fmt.Errorf("%w: %w", ctx.Err(), err)
 }
 
 // sslRequest is the message that asks a PostgreSQL server for TLS.

@@ -51,7 +51,7 @@ func installAzureCLI(dir string, run func(args []string) (string, bool)) (stop f
 	}
 	quoted := "'" + strings.ReplaceAll(dir, "'", `'\''`) + "'"
 	script := fmt.Sprintf(azScript, quoted, os.Getpid(), notSignedIn)
-	if err := os.WriteFile(filepath.Join(dir, "az"), []byte(script), 0o700); err != nil {
+	if err := writeProgram(filepath.Join(dir, "az"), script); err != nil {
 		pipe.Close()
 		return nil, err
 	}
@@ -84,6 +84,15 @@ func installAzureCLI(dir string, run func(args []string) (string, bool)) (stop f
 		done.Wait()
 		return errors.Join(turnAway(closed), os.RemoveAll(closed))
 	}, nil
+}
+
+// writeProgram writes a script that can be run at once. A child that another goroutine
+// starts meanwhile has the file open for writing until it runs its own program, and as
+// long as anybody has, the kernel runs none of it ("text file busy").
+func writeProgram(file, script string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(file, []byte(script), 0o700)
 }
 
 // turnAway answers the scripts that still wait for a reply in dir, which would do so for

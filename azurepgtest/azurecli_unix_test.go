@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +44,35 @@ func TestCloseLeavesNoCallOfAzureCLI(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Programs that others start have been given what was open for writing, until they ran.
+func TestAzureCLIRunsAtOnceThoughOthersStartPrograms(t *testing.T) {
+	t.Parallel()
+	s := withoutPostgres(t)
+	user := s.AddUser("alice@contoso.com")
+	done := make(chan struct{})
+	var others sync.WaitGroup
+	for range 4 {
+		others.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					_ = exec.Command("/bin/true").Run()
+				}
+			}
+		})
+	}
+	for range 100 {
+		if err := exec.Command(filepath.Join(s.AzureCLI(user).Dir, "az"), "account", "show").Run(); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(done)
+	others.Wait()
 }
 
 func TestAzureCLIWorksInADirectoryOfOddCharacters(t *testing.T) {

@@ -3,9 +3,11 @@ package azurepgtest_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -32,6 +34,31 @@ func TestDirectTLSNeedsALPN(t *testing.T) {
 	}
 }
 
+// negotiate asks the server of conn before the login, and wants that answer.
+func negotiate(t *testing.T, conn net.Conn, request pgproto3.FrontendMessage, want byte) {
+	t.Helper()
+	packet, _ := request.Encode(nil)
+	conn.Write(packet)
+	got := make([]byte, 1)
+	if _, err := io.ReadFull(conn, got); err != nil || got[0] != want {
+		t.Fatalf("%T: got %q, %v; want %q", request, got, err, want)
+	}
+}
+
+// shownAt is the certificate that is shown at an address, or nil. By it an address that
+// has become another server's since is told from one that is still served.
+func shownAt(address string) *x509.Certificate {
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"postgresql"}}}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0]
+}
+
 func TestGSSIsDeclined(t *testing.T) {
 	t.Parallel()
 	conn, err := net.Dial("tcp", shared.Postgres.Addr())
@@ -39,17 +66,8 @@ func TestGSSIsDeclined(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	for _, tt := range []struct {
-		message pgproto3.FrontendMessage
-		want    byte
-	}{{&pgproto3.GSSEncRequest{}, 'N'}, {&pgproto3.SSLRequest{}, 'S'}} {
-		packet, _ := tt.message.Encode(nil)
-		conn.Write(packet)
-		got := make([]byte, 1)
-		if _, err := io.ReadFull(conn, got); err != nil || got[0] != tt.want {
-			t.Fatalf("%T: got %q, %v; want %q", tt.message, got, err, tt.want)
-		}
-	}
+	negotiate(t, conn, &pgproto3.GSSEncRequest{}, 'N')
+	negotiate(t, conn, &pgproto3.SSLRequest{}, 'S')
 	if err := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}).Handshake(); err != nil {
 		t.Error(err)
 	}

@@ -16,8 +16,9 @@ import (
 	"github.com/azurepg/azurepg/azurepgtest"
 )
 
-// connect lets pgx log in to r with the password "secret"; change may weaken it.
-func connect(t *testing.T, r *azurepgtest.Recorder, change func(*pgx.ConnConfig)) error {
+// connect lets pgx log in to r with the password "secret"; change may weaken it. It has
+// little patience with one that never answers.
+func connect(t *testing.T, r *azurepgtest.Recorder, never bool, change func(*pgx.ConnConfig)) error {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(r.Addr)
 	config, err := pgx.ParseConfig("host=" + host + " port=" + port + " user=app password=secret dbname=postgres sslmode=disable")
@@ -32,7 +33,11 @@ func connect(t *testing.T, r *azurepgtest.Recorder, change func(*pgx.ConnConfig)
 	roots.AppendCertsFromPEM(ca)
 	config.TLSConfig = &tls.Config{RootCAs: roots, ServerName: host}
 	change(config)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	patience := time.Minute
+	if never {
+		patience = 300 * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err == nil {
@@ -49,7 +54,7 @@ func TestRecorderHearsNothingFromACarefulClient(t *testing.T) {
 		t.Run(string(evil), func(t *testing.T) {
 			t.Parallel()
 			r := azurepgtest.Record(t, evil)
-			err := connect(t, r, func(c *pgx.ConnConfig) { c.RequireAuth = "password" })
+			err := connect(t, r, evil == azurepgtest.NeverAnswers, func(c *pgx.ConnConfig) { c.RequireAuth = "password" })
 			if err == nil {
 				t.Error("logged in")
 			}
@@ -82,7 +87,7 @@ func TestRecorderHearsACarelessClient(t *testing.T) {
 		t.Run(string(tt.evil), func(t *testing.T) {
 			t.Parallel()
 			r := azurepgtest.Record(t, tt.evil)
-			connect(t, r, tt.change)
+			connect(t, r, false, tt.change)
 			if got := r.Passwords(); len(got) != 1 || got[0] != "secret" {
 				t.Errorf("Passwords() = %q; want secret", got)
 			}

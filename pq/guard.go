@@ -15,15 +15,16 @@ import (
 // guard is the connection that lib/pq logs in on, above TLS. Until the server is
 // ready for queries it looks at each message in both directions: the server may
 // ask for a cleartext password and for nothing else, and the answer to that is
-// the token, whatever lib/pq says. After that it only passes on, watched by a
-// demotion if there is one.
+// the token, whatever lib/pq says. Until the attempt is over, and the session has been
+// found to be the right one, it takes the token out of errors. After that it only
+// passes on, watched by a demotion if there is one.
 //
 // lib/pq uses it from one goroutine at a time.
 type guard struct {
 	net.Conn
 	state   loginState
 	token   string // empty: the attempt is over
-	buffer  []byte // holds one message of the server's; nil: the login is over
+	buffer  []byte // holds one message of the server's; nil: none
 	pending []byte // what the server said and lib/pq has not read yet
 	err     error  // why this login cannot go on
 
@@ -54,12 +55,15 @@ func newGuard(conn net.Conn, token string) *guard {
 // end forgets the token. It returns whether it was sent.
 func (g *guard) end() bool {
 	g.token = ""
+	if len(g.pending) == 0 {
+		g.buffer = nil
+	}
 	return g.state >= sent
 }
 
 // Read reads from the server.
 func (g *guard) Read(p []byte) (int, error) {
-	if g.state == over {
+	if g.state == over && g.token == "" && len(g.pending) == 0 {
 		n, err := g.Conn.Read(p)
 		if g.demotion != nil {
 			g.demotion.read(p[:n])
@@ -120,7 +124,13 @@ func (g *guard) receive() ([]byte, error) {
 		if kind == msgNotice {
 			continue // nobody can have asked for notices yet
 		}
-		if body, err = g.admit(kind, body); err != nil {
+		switch {
+		case g.state != over:
+			body, err = g.admit(kind, body)
+		case kind == msgError:
+			body, err = hideToken(body, g.token)
+		}
+		if err != nil {
 			return nil, err
 		}
 		// The body, or what is left of it, is where it belongs already, or somewhere else.

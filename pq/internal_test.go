@@ -3,8 +3,11 @@ package pq
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
+	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -36,6 +39,7 @@ func TestGuardLeavesWhenTheLastByteOfTheLoginIsRead(t *testing.T) {
 	if g.state != over {
 		t.Fatalf("not over after %q", got)
 	}
+	g.end()
 	rest := make([]byte, 100)
 	if n, err := g.Read(rest); err != nil || string(rest[:n]) != "WHAT FOLLOWS" {
 		t.Errorf("then %q, %v", rest[:n], err)
@@ -90,34 +94,37 @@ func TestTokenReplacesThePlaceholder(t *testing.T) {
 }
 
 func TestCancelConnectionCarriesACancelRequestAndEnds(t *testing.T) {
-	client, server := net.Pipe()
-	defer func() { _ = server.Close() }()
-	d := &dialer{dial: func(context.Context, string, string) (net.Conn, error) { return client, nil }}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	conn, err := d.DialContext(ctx, "unix", "/tmp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range []string{"Q\x00\x00\x00\x05\x00", "\x00\x00\x00\x08\x00\x03\x00\x00", "p\x00\x00\x00\x05\x00", ""} {
-		if _, err := conn.Write([]byte(b)); err == nil {
-			t.Errorf("%q was sent", b)
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		defer func() { _ = server.Close() }()
+		d := &dialer{dial: func(context.Context, string, string) (net.Conn, error) { return client, nil }}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		conn, err := d.DialContext(ctx, "unix", "/tmp")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	request := []byte{0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 1, 0, 0, 0, 2}
-	done := make(chan []byte, 1)
-	go func() {
-		b := make([]byte, 100)
-		n, _ := server.Read(b)
-		done <- b[:n]
-	}()
-	if _, err := conn.Write(request); err != nil || !bytes.Equal(<-done, request) {
-		t.Errorf("the cancel request: %v", err)
-	}
-	// The server never hangs up.
-	if _, err := conn.Read(make([]byte, 1)); err == nil {
-		t.Error("read something")
-	}
+		for _, b := range []string{"Q\x00\x00\x00\x05\x00", "\x00\x00\x00\x08\x00\x03\x00\x00", "p\x00\x00\x00\x05\x00", ""} {
+			if _, err := conn.Write([]byte(b)); err == nil {
+				t.Errorf("%q was sent", b)
+			}
+		}
+		request := []byte{0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 1, 0, 0, 0, 2}
+		done := make(chan []byte, 1)
+		go func() {
+			b := make([]byte, 100)
+			n, _ := server.Read(b)
+			done <- b[:n]
+		}()
+		if _, err := conn.Write(request); err != nil || !bytes.Equal(<-done, request) {
+			t.Errorf("the cancel request: %v", err)
+		}
+		// The server never hangs up.
+		begun := time.Now()
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begun) != 10*time.Second {
+			t.Errorf("got %v after %v; want the end of the context's time", err, time.Since(begun))
+		}
+	})
 }
 
 func BenchmarkReadAfterTheLogin(b *testing.B) {

@@ -241,8 +241,7 @@ func TestRewriteWithinTheSameSecondIsSeen(t *testing.T) {
 	s := serve(t, ca.issue(t), ca)
 	dir := t.TempDir()
 	pairs := sameSize(t, ca)
-	now := time.Now()
-	put := func(pair issued) {
+	put := func(pair issued, now time.Time) {
 		t.Helper()
 		for name, content := range map[string][]byte{"tls.crt": certPEM(pair.cert), "tls.key": pair.keyPEM(t)} {
 			if err := os.Chtimes(write(t, dir, name, content), now, now); err != nil {
@@ -250,16 +249,25 @@ func TestRewriteWithinTheSameSecondIsSeen(t *testing.T) {
 			}
 		}
 	}
-	put(pairs[0])
+	put(pairs[0], time.Now())
 	config := mustNew(t, tlsfiles.Options{CAFile: write(t, dir, "ca.crt", certPEM(ca.cert)), CertFile: filepath.Join(dir, "tls.crt"),
 		KeyFile: filepath.Join(dir, "tls.key")}).Config("localhost")
-	for _, pair := range []issued{pairs[0], pairs[1], pairs[0]} {
-		put(pair)
+	shown := func(pair issued, now time.Time) {
+		t.Helper()
+		put(pair, now)
 		if err := s.greet(t.Context(), config); err != nil {
 			t.Fatal(err)
 		}
 		if !s.clients.Load().Equal(pair.cert) {
 			t.Error("the other certificate was shown")
+		}
+	}
+	for seen := 0; seen < 2; { // on a busy machine the time of the first may not be near any more
+		now := time.Now()
+		shown(pairs[seen], now)
+		if time.Since(now) < time.Second {
+			shown(pairs[1-seen], now)
+			seen++
 		}
 	}
 }

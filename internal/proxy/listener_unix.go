@@ -107,16 +107,24 @@ const lockPatience = 3 * time.Second
 // lockDir locks a directory that is closed to others: of two proxies that start or end
 // here at the same time, one waits.
 func lockDir(ctx context.Context, name string) (*os.File, error) {
+	entry, err := os.Lstat(name)
+	if err != nil {
+		return nil, plainError(err)
+	}
 	dir, err := os.Open(name)
 	if err != nil {
 		return nil, plainError(err)
 	}
 	info, err := dir.Stat()
-	if err == nil && (info.Mode().Perm()&0o077 != 0 || !isOwn(info)) {
-		err = fmt.Errorf("the directory of the socket, %s, is open to others (%s): everyone who can reach the socket is logged in; "+
-			"name a directory that does not exist yet, or one of your own with mode 0700", name, info.Mode().Perm())
-	}
-	if err == nil {
+	const instead = "name a directory that does not exist yet, or one of your own with mode 0700"
+	switch {
+	case err != nil:
+	case info.Mode().Perm()&0o077 != 0 || !isOwn(info):
+		err = fmt.Errorf("the directory of the socket, %s, is open to others (%s): everyone who can reach the socket is logged in; %s",
+			name, info.Mode().Perm(), instead)
+	case !isOwn(entry) && !isOf(entry, 0): // in /tmp anybody can have put it there first
+		err = fmt.Errorf("the directory of the socket, %s, is a link of another user, who can turn it elsewhere and listen there to your clients; %s", name, instead)
+	default:
 		err = lock(ctx, dir)
 	}
 	if err != nil {
@@ -141,9 +149,11 @@ func lock(ctx context.Context, dir *os.File) error {
 	}
 }
 
-func isOwn(info os.FileInfo) bool {
+func isOwn(info os.FileInfo) bool { return isOf(info, os.Geteuid()) }
+
+func isOf(info os.FileInfo, user int) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(stat.Uid) == os.Geteuid()
+	return ok && int(stat.Uid) == user
 }
 
 // removeDead removes the socket of a proxy that has crashed: one of our own at which

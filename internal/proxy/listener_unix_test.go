@@ -108,6 +108,35 @@ func TestWhatIsOfAnotherUserIsRefused(t *testing.T) {
 	}
 }
 
+// Whoever owns the link can turn it to a directory of his own later, and listen there to
+// this user's clients. In /tmp anybody can have put it there first.
+func TestADirectoryBehindTheLinkOfAnotherUserIsRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file to another user")
+	}
+	dir := filepath.Join(t.TempDir(), "pg")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenAt(t, "unix:"+filepath.Join(link, "mine")); err != nil {
+		t.Errorf("a link of one's own: %v", err)
+	}
+	const nobody = 65534
+	if err := os.Lchown(link, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenAt(t, "unix:"+link+"/"); err == nil || !strings.Contains(err.Error(), "a link of another user") {
+		t.Errorf("got %v; want it refused", err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("the directory holds %v, %v; want the first socket alone", files, err)
+	}
+}
+
 func TestASocketThatIsDeadIsReplacedAndNothingElse(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "pg")
 	if err := os.Mkdir(dir, 0o700); err != nil {
