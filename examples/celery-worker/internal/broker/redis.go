@@ -18,6 +18,11 @@ import (
 // DefaultVisibilityTimeout is kombu's.
 const DefaultVisibilityTimeout = time.Hour
 
+// replyTimeout is longer than servers stall. go-redis would ask again after five seconds,
+// and the message in the first answer would be nobody's until the visibility timeout.
+// (kombu waits for two minutes.)
+const replyTimeout = 30 * time.Second
+
 // A Redis is Redis as kombu uses it: a list for each queue and priority, and of what has
 // been received and not acknowledged the messages in the hash unacked and the times in
 // the sorted set unacked_index. A message that has been there for the visibility timeout
@@ -54,7 +59,7 @@ var prioritySuffixes = []string{"", separator + "3", separator + "6", separator 
 // NewRedis returns a Redis for one queue. All workers of a broker need the same
 // visibility timeout. It takes over the client.
 func NewRedis(client *redis.Client, queue string, visibility time.Duration, logger *slog.Logger) *Redis {
-	r := &Redis{client: client, queue: queue, visibility: visibility, logger: logger, held: map[string]bool{}}
+	r := &Redis{client: client.WithTimeout(replyTimeout), queue: queue, visibility: visibility, logger: logger, held: map[string]bool{}}
 	for _, suffix := range prioritySuffixes {
 		r.lists = append(r.lists, queue+suffix)
 	}
